@@ -1,0 +1,1 @@
+"""The drivers that are compared, one file each."""

@@ -1,0 +1,158 @@
+"""The runtime commit, its parts, and the hash that makes it idempotent (specification 3.13, 4.8, 4.30)."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Final, Self, TypeAlias
+
+import msgspec
+
+from lash_store.records import json_text
+from lash_store.records.checkpoint import HydratedSessionCheckpoint
+from lash_store.records.config import PersistedSessionConfig
+from lash_store.records.frames import AgentFrameRecord
+from lash_store.records.graph import SessionNodeRecord
+from lash_store.records.layout import Unfit
+from lash_store.records.queue import QueuedWorkCompletion
+from lash_store.records.record import Record, raise_public
+from lash_store.records.shape import ALWAYS, Uint
+from lash_store.records.state import RuntimeSessionState
+from lash_store.records.text import trimmed
+from lash_store.records.usage import PersistedTurnState, TokenLedgerEntry
+
+_NEVER_HASHED: Final = ("node_id", "parent_node_id", "leaf_node_id", "timestamp")
+
+
+class Unchanged(Record, frozen=True):
+    """Graph delta: no new nodes, only the leaf."""
+
+    VARIANT: ClassVar[str] = "Unchanged"
+
+    leaf_node_id: Annotated[str | None, ALWAYS] = None
+
+
+class Append(Record, frozen=True):
+    """Graph delta: new nodes, in order, and the leaf."""
+
+    VARIANT: ClassVar[str] = "Append"
+
+    nodes: list[SessionNodeRecord]
+    leaf_node_id: Annotated[str | None, ALWAYS] = None
+
+
+class ReplaceFull(Record, frozen=True):
+    """Graph delta: these nodes instead of all that there are."""
+
+    VARIANT: ClassVar[str] = "ReplaceFull"
+
+    nodes: list[SessionNodeRecord]
+    leaf_node_id: str | None = None
+
+
+GraphCommitDelta: TypeAlias = Unchanged | Append | ReplaceFull
+
+
+class RuntimeTurnCommitStamp(Record, frozen=True):
+    """Names the turn that a commit ends; the same stamp again is a replay, another hash for the turn a conflict."""
+
+    session_id: str
+    turn_id: str
+    turn_commit_hash: str
+
+
+class RuntimeCommit(Record, frozen=True, kw_only=True):
+    """Everything that one commit writes. `expected_head_revision` None applies to any revision."""
+
+    session_id: str
+    expected_head_revision: Annotated[Uint | None, ALWAYS] = None
+    config: PersistedSessionConfig
+    agent_frames: list[AgentFrameRecord] = msgspec.field(default_factory=list)
+    current_agent_frame_id: str = ""
+    graph: GraphCommitDelta
+    checkpoint: HydratedSessionCheckpoint = msgspec.field(default_factory=HydratedSessionCheckpoint)
+    usage_deltas: list[TokenLedgerEntry] = msgspec.field(default_factory=list)
+    turn_commit: Annotated[RuntimeTurnCommitStamp | None, ALWAYS] = None
+    completed_queue_claims: list[QueuedWorkCompletion] = msgspec.field(default_factory=list)
+    committed_attachment_ids: list[str] = msgspec.field(default_factory=list)
+
+    @classmethod
+    def persisted_state(cls, state: RuntimeSessionState, usage_deltas: Sequence[TokenLedgerEntry] = ()) -> Self:
+        """The commit that writes `state`: it expects the revision last seen and carries no stamp and no completions.
+
+        The whole graph is written if no revision was seen yet, or if the state asks for it; else only the leaf.
+        """
+        whole = state.replace_graph or state.head_revision is None
+        leaf = state.graph.leaf_node_id
+        return cls(
+            session_id=state.session_id,
+            expected_head_revision=state.head_revision,
+            config=PersistedSessionConfig(trimmed(state.policy.provider_id), state.policy.model),
+            agent_frames=list(state.agent_frames),
+            current_agent_frame_id=state.current_agent_frame_id,
+            graph=ReplaceFull(list(state.graph.nodes), leaf) if whole else Unchanged(leaf),
+            checkpoint=_checkpoint_of(state),
+            usage_deltas=list(usage_deltas),
+        )
+
+    def turn_commit_hash(self) -> str:
+        """The hex sha256 by which a retry of this commit is known: the same whatever revision is expected.
+
+        Node ids, message and part ids and timestamps do not count, nor does an earlier stamp. The `created_at` of the
+        frames and the completed claims do. Raises InvalidRecord or InvalidJsonValue as `to_json` does.
+        """
+        return hashlib.sha256(self.hashed_text()).hexdigest()
+
+    def hashed_text(self) -> bytes:
+        """The text whose sha256 is the turn-commit hash."""
+        try:
+            plain = self.write_plain(True)
+        except Unfit as unfit:
+            raise_public(type(self).__name__, unfit)
+        plain["expected_head_revision"] = None
+        plain["turn_commit"] = None
+        _scrub(plain)
+        return json_text.canonical(plain)
+
+    def with_turn_commit(self, turn_id: str, turn_commit_hash: str | None = None) -> Self:
+        """A copy stamped with `turn_id` and the given hash, by default its own."""
+        stamped = self.turn_commit_hash() if turn_commit_hash is None else turn_commit_hash
+        return msgspec.structs.replace(self, turn_commit=RuntimeTurnCommitStamp(self.session_id, turn_id, stamped))
+
+    def completing_queue_claims(self, completions: Sequence[QueuedWorkCompletion]) -> Self:
+        """A copy that completes these claims."""
+        return msgspec.structs.replace(self, completed_queue_claims=list(completions))
+
+    def with_committed_attachments(self, attachment_ids: Sequence[str]) -> Self:
+        """A copy that commits these attachments."""
+        return msgspec.structs.replace(self, committed_attachment_ids=list(attachment_ids))
+
+
+def _checkpoint_of(state: RuntimeSessionState) -> HydratedSessionCheckpoint:
+    return HydratedSessionCheckpoint(
+        turn_state=PersistedTurnState(
+            turn_index=state.turn_index,
+            token_usage=state.token_usage,
+            last_prompt_usage=state.last_prompt_usage,
+            protocol_turn_options=state.protocol_turn_options,
+        ),
+        tool_state_ref=state.tool_state_ref,
+        tool_state=state.tool_state,
+        plugin_snapshot_ref=state.plugin_snapshot_ref,
+        plugin_snapshot=state.plugin_snapshot,
+        plugin_snapshot_revision=state.plugin_snapshot_revision,
+        execution_state_ref=state.execution_state_ref,
+        execution_state=state.execution_state,
+    )
+
+
+def _scrub(value: Any) -> None:
+    """Removes in place what differs between two attempts at one turn, inside opaque values too (4.8 step 3)."""
+    if isinstance(value, list):
+        for item in value:
+            _scrub(item)
+    elif isinstance(value, dict):
+        if ("role" in value and "parts" in value) or value.keys() >= {"kind", "content", "prune_state"}:
+            value.pop("id", None)
+        for key in _NEVER_HASHED:
+            value.pop(key, None)
+        for item in value.values():
+            _scrub(item)

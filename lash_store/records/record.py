@@ -1,0 +1,160 @@
+"""`Record`: the base of everything that has a stored form."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any, ClassVar, NoReturn, Self
+
+import msgspec
+
+from lash_store.errors import InvalidJsonValue, InvalidRecord
+from lash_store.records import json_text
+from lash_store.records.layout import Plain, Unfit, stored_form
+from lash_store.records.scalars import Codec
+from lash_store.records.shape import Field, codec_of, fields_of
+
+_OTHER_KEYS = frozenset({"other_keys"})
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A frozen record. Its fields are the keys of its stored form; constructing one checks nothing, writing all.
+
+    `other_keys` holds the keys of an open record that this version does not know, as they were read. They are written
+    back behind the known ones and never enter a hash.
+    """
+
+    VARIANT: ClassVar[str] = ""
+    """In a family without a tag key: the variant's name, which is the whole text or the one key around the record."""
+    LAST_KEY_WINS: ClassVar[bool] = False
+    """Whether a known key given twice is accepted, as upstream does inside policies and protocol events."""
+
+    other_keys: dict[str, Any] | None = None
+
+    @classmethod
+    def from_json(cls, source: str | bytes | Mapping[str, Any]) -> Self:
+        """The record of a JSON text, or of the mapping that such a text stands for.
+
+        Raises InvalidRecord if the text is not JSON, or if a key is missing, repeated, of the wrong type or range, or,
+        in a closed record, unknown.
+        """
+        return read_json(cls, source)  # type: ignore[no-any-return]
+
+    def to_json(self) -> bytes:
+        """The compact JSON text, keys in declared order.
+
+        Raises InvalidRecord if a field holds what its key cannot, InvalidJsonValue if an opaque value has no JSON form.
+        """
+        try:
+            text = json_text.compact(self.write_plain(False))
+            json_text.require_depth(text)
+        except Unfit as unfit:
+            raise_public(type(self).__name__, unfit)
+        return text
+
+    @classmethod
+    def read_plain(cls, value: Any) -> Self:
+        """The record of a plain JSON value. For this package and its readers; raises Unfit."""
+        if cls.VARIANT:
+            value = _unwrapped(cls.VARIANT, value)
+        if not isinstance(value, Mapping):
+            raise Unfit(f"expected an object, got {type(value).__name__}")
+        if isinstance(value, json_text.RepeatedKeys):
+            cls._refuse_repeated(value)
+        known = _fields(cls)
+        found = cls.read_fields(value, known)
+        config = cls.__struct_config__
+        if config.tag_field is not None and value.get(config.tag_field) != config.tag:
+            raise Unfit(f"expected {config.tag!r}").at(config.tag_field)
+        others = len(value) - len(found) - (config.tag_field is not None)
+        if others:
+            found["other_keys"] = cls._unknown(value, known)
+        return cls(**found)
+
+    def write_plain(self, hashed: bool) -> Any:
+        """The plain JSON value, keys in declared order; `hashed` as in `scalars.Write`. Raises Unfit."""
+        config = self.__struct_config__
+        plain: dict[str, Any] = {} if config.tag_field is None else {config.tag_field: config.tag}
+        self.write_fields(plain, hashed)
+        if self.other_keys and not hashed:
+            for key, item in stored_form(self.other_keys, Plain.AS_GIVEN).items():
+                plain.setdefault(key, item)
+        if not self.VARIANT:
+            return plain
+        return {self.VARIANT: plain} if _fields(type(self)) else self.VARIANT
+
+    @classmethod
+    def read_fields(cls, value: Mapping[str, Any], fields: tuple[Field, ...]) -> dict[str, Any]:
+        """The values of those keys of `fields` that are present. Raises Unfit if a required one is not."""
+        found: dict[str, Any] = {}
+        key = ""
+        try:
+            for key, codec, required, _ in fields:
+                if key in value:
+                    found[key] = codec.read(value[key])
+                elif required:
+                    raise Unfit("the key is missing")
+        except Unfit as unfit:
+            raise unfit.at(key) from None
+        return found
+
+    def write_fields(self, plain: dict[str, Any], hashed: bool) -> None:
+        """Adds this record's keys to `plain` in declared order. Raises Unfit."""
+        key = ""
+        try:
+            for key, codec, _, omit in _fields(type(self)):
+                value = getattr(self, key)
+                if not omit.test(value, hashed):
+                    plain[key] = codec.write(value, hashed)
+        except Unfit as unfit:
+            raise unfit.at(key) from None
+
+    @classmethod
+    def _refuse_repeated(cls, value: json_text.RepeatedKeys) -> None:
+        known = {field.key for field in _fields(cls)} | {cls.__struct_config__.tag_field}
+        for key in value.repeated & known:
+            if not cls.LAST_KEY_WINS:
+                raise Unfit("the key stands more than once").at(key)
+
+    @classmethod
+    def _unknown(cls, value: Mapping[str, Any], known: tuple[Field, ...]) -> dict[str, Any]:
+        names = {field.key for field in known} | {cls.__struct_config__.tag_field}
+        unknown = {key: item for key, item in value.items() if key not in names}
+        if cls.__struct_config__.forbid_unknown_fields:
+            raise Unfit("the record is closed and has no such key").at(next(iter(unknown)))
+        return unknown
+
+
+def read_json(family: Any, source: str | bytes | Mapping[str, Any]) -> Any:
+    """A record of `family` (a record class, or the union of a tagged family) from its JSON text or mapping.
+
+    Raises InvalidRecord as `Record.from_json` does.
+    """
+    try:
+        value = source if isinstance(source, Mapping) else json_text.parse(source)
+        return _codec(family).read(value)
+    except Unfit as unfit:
+        raise_public(getattr(family, "__name__", "record"), unfit)
+
+
+def raise_public(kind: str, unfit: Unfit) -> NoReturn:
+    """Raises the public error of `unfit`, met in a record of class `kind`."""
+    if unfit.free:
+        raise InvalidJsonValue(unfit.path, unfit.reason) from None
+    raise InvalidRecord(kind, unfit.path, unfit.reason) from None
+
+
+@functools.cache
+def _codec(family: Any) -> Codec:
+    return codec_of(family)
+
+
+@functools.cache
+def _fields(cls: type[Record]) -> tuple[Field, ...]:
+    return fields_of(cls, _OTHER_KEYS)
+
+
+def _unwrapped(variant: str, value: Any) -> Any:
+    if value == variant and isinstance(value, str):
+        return {}
+    if isinstance(value, Mapping) and len(value) == 1 and variant in value:
+        return value[variant]
+    raise Unfit(f"expected the variant {variant}")

@@ -1,0 +1,200 @@
+"""Closures on the writer connection, by a thread that holds the writer role.
+
+Closures that wait at the same time share one transaction, a savepoint each: one that raises is rolled back to its
+savepoint and the others stand. If something ends the whole transaction (a full disk, an I/O error), the closures that
+had run before are run once more in a new one, so a closure may be called again and must have no effects but its writes.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import apsw
+
+from lash_store.clock import Clock
+from lash_store.errors import StoreBackend, StoreMisuse
+from lash_store.sqlite.connection import translate
+from lash_store.sqlite.transaction import Commit, Rollback, Transaction
+
+_LONGEST_HOLD_S = 0.005  # what a group of closures may hold the lock before it commits
+
+
+class Call:
+    """A closure and what became of it: `value`, or the `error` to raise; `done` says whether it is final."""
+
+    __slots__ = ("done", "error", "run", "value")
+
+    def __init__(self, run: Callable[[Any], Any]) -> None:
+        self.run = run
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self.done = False
+
+    def result(self) -> Any:
+        """The value, or the error raised."""
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+class RawCall(Call):
+    """A closure on the connection itself, outside of any transaction."""
+
+    __slots__ = ()
+
+
+class WriteCall(Call):
+    """A closure in a transaction; `flow`: it returns Commit or Rollback."""
+
+    __slots__ = ("flow",)
+
+    def __init__(self, run: Callable[[Transaction], Any], *, flow: bool) -> None:
+        super().__init__(run)
+        self.flow = flow
+
+
+class ClosureRunner:
+    """Runs closures on one writer connection. `waited_ms` tells how long the last BEGIN waited for the lock."""
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        *,
+        clock: Clock,
+        path: str,
+        waited_ms: Callable[[], int],
+        note_commit: Callable[[int], None],
+    ) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._path = path
+        self._waited_ms = waited_ms
+        self._note_commit = note_commit
+
+    def run(self, calls: Sequence[Call]) -> None:
+        """Run all of `calls`, in order; each is `done` afterwards. Raises nothing of theirs."""
+        pending = list(calls)
+        while pending:
+            if isinstance(pending[0], WriteCall):
+                group = []
+                while pending and isinstance(pending[0], WriteCall):
+                    group.append(pending.pop(0))
+                pending[:0] = self._run_group(group)
+            else:
+                self._run_raw(pending.pop(0))
+
+    def _run_raw(self, call: Call) -> None:
+        try:
+            call.value = call.run(self._connection)
+        except apsw.Error as error:
+            call.error = self._translated(error)
+        except BaseException as error:  # noqa: BLE001  it belongs to the caller, who gets it
+            call.error = error
+        if self._connection.in_transaction:
+            self._rollback()
+            call.error = call.error or StoreMisuse(
+                "the closure left a transaction open, which was rolled back; use write() for transactions"
+            )
+        call.done = True
+
+    def _run_group(self, group: list[WriteCall]) -> list[WriteCall]:
+        """One transaction; returns the members that must be run again in another one."""
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except apsw.Error as error:
+            return self._fail(group, error)
+        deadline = time.monotonic() + _LONGEST_HOLD_S
+        ran: list[WriteCall] = []
+        for call in group:
+            if ran and time.monotonic() > deadline:
+                break
+            alone = len(group) == 1
+            if not self._run_member(call, alone=alone):
+                call.done = True
+                for other in ran:
+                    other.done = other.error is not None
+                return [other for other in group if not other.done]  # the transaction is gone with all before it
+            ran.append(call)
+        rest = group[len(ran) :]
+        return self._end(ran) + rest
+
+    def _end(self, ran: list[WriteCall]) -> list[WriteCall]:
+        kept = sum(map(_is_kept, ran))
+        try:
+            self._connection.execute("COMMIT" if kept else "ROLLBACK")
+        except apsw.Error as error:
+            self._rollback()
+            if len(ran) == 1:
+                return self._fail(ran, error)
+            for call in ran:
+                if call.error is None:
+                    self._run_group([call])
+                call.done = True
+            return []
+        if kept:
+            self._note_commit(kept)
+        for call in ran:
+            if call.error is None and call.flow:
+                call.value = call.value.value
+            call.done = True
+        return []
+
+    def _run_member(self, call: WriteCall, *, alone: bool) -> bool:
+        """Run one closure; False if the whole transaction is gone. The member's outcome is noted either way."""
+        call.value, call.error = None, None
+        transaction = Transaction(self._connection, self._clock, self._path)
+        try:
+            if not alone:
+                self._connection.execute("SAVEPOINT member")
+            call.value = call.run(transaction)
+            if call.flow and not isinstance(call.value, Commit | Rollback):
+                raise StoreMisuse(f"a write_flow closure must return Commit or Rollback, not {type(call.value).__name__}")
+        except apsw.Error as error:
+            call.error = self._translated(error)
+        except BaseException as error:  # noqa: BLE001  it belongs to the caller, who gets it
+            call.error = error
+        finally:
+            transaction.end()
+        if not self._connection.in_transaction:
+            call.error = call.error or StoreBackend(
+                apsw.SQLITE_ABORT, apsw.SQLITE_ABORT, "the closure went on after SQLite had ended its transaction"
+            )
+            return False
+        # Alone, nothing is undone here: if nothing of the group is kept, it ends with ROLLBACK.
+        return alone or self._close_savepoint(call)
+
+    def _close_savepoint(self, call: WriteCall) -> bool:
+        try:
+            if not _is_kept(call):
+                self._connection.execute("ROLLBACK TO member")
+            self._connection.execute("RELEASE member")
+        except apsw.Error as error:
+            call.error = call.error or self._translated(error)
+            self._rollback()
+            return False
+        return True
+
+    def _fail(self, calls: list[WriteCall], error: apsw.Error) -> list[WriteCall]:
+        for call in calls:
+            call.error = self._translated(error)
+            call.error.__cause__ = error
+            call.done = True
+        return []
+
+    def _rollback(self) -> None:
+        if self._connection.in_transaction:
+            try:
+                self._connection.execute("ROLLBACK")
+            except apsw.Error:
+                # The executor rolls back again before its next BEGIN, and reports what that says.
+                return
+
+    def _translated(self, error: apsw.Error) -> BaseException:
+        translated = translate(error, self._path, waited_ms=self._waited_ms())
+        translated.__cause__ = error
+        return translated
+
+
+
+def _is_kept(call: WriteCall) -> bool:
+    return call.error is None and not isinstance(call.value, Rollback)

@@ -1,0 +1,132 @@
+"""Keeping the write-ahead log bounded without making a commit pay for it.
+
+The writer only notes how long the log is. The checkpointer, a thread with two connections of its own, copies the log
+back into the database file; when the log has become long it also holds the write lock for one pass, so that the log is
+copied whole and the next writer starts it over.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Final
+
+import apsw
+
+from lash_store.sqlite.native.pure_busy import BusyWait
+
+CHECKPOINT_PAGES: Final = 1000
+RESTART_PAGES: Final = 4000
+_LOCK_BUDGET_MS: Final = 1000
+_RETRY_MIN_S: Final = 0.05
+_RETRY_MAX_S: Final = 1.0
+
+
+class WalWatch:
+    """The log of one database as its writer sees it, and the loop that copies it back."""
+
+    def __init__(self, start_checkpointer: Callable[[], object]) -> None:
+        self._start_checkpointer = start_checkpointer
+        self._due = threading.Condition(threading.Lock())
+        self._commits = 0
+        self._copied = 0
+        self._started = False
+        self._stopped = False
+        self.pages = 0
+        self.checkpoints = 0
+        self.restarts = 0
+        self.errors = 0
+
+    @property
+    def pending(self) -> int:
+        """Pages of the log that are not in the database file yet, as far as this process knows."""
+        return max(0, self.pages - self._copied)
+
+    def on_commit(self, _connection: apsw.Connection, name: str, pages: int) -> int:
+        """SQLite's WAL hook: the log of database `name` holds `pages` pages after a commit."""
+        if name == "main":
+            with self._due:
+                if pages <= self.pages:
+                    # Every commit makes the log longer, so it was started over, and nothing of the new one is copied.
+                    self._copied = 0
+                self.pages = pages
+                self._commits += 1
+        return apsw.SQLITE_OK
+
+    def after_commits(self) -> None:
+        """Start or wake the checkpointer if the log has become long; called with no lock held, SQLite's or ours."""
+        if self.pages < CHECKPOINT_PAGES:
+            return
+        with self._due:
+            start = not self._started and not self._stopped
+            self._started = True
+            if self.pending >= CHECKPOINT_PAGES:
+                self._due.notify_all()
+        if start:
+            try:
+                self._start_checkpointer()
+            except Exception:  # noqa: BLE001 - counted
+                # The commits stand, and a long log harms none of them: count it, and ask again after the next batch.
+                self.errors += 1
+                self._started = False
+
+    def serve(self, locker: apsw.Connection, checkpointer: apsw.Connection) -> None:
+        """The checkpointer's loop, until `stop`."""
+        wait = BusyWait(_LOCK_BUDGET_MS)
+        locker.set_busy_handler(wait.on_busy)
+        try:
+            retry_s = 0.0
+            while self._await_work(retry_s):
+                complete = self._pass(locker, checkpointer)
+                retry_s = 0.0 if complete else min(max(2 * retry_s, _RETRY_MIN_S), _RETRY_MAX_S)
+        finally:
+            locker.set_busy_handler(None)
+
+    def stop(self) -> None:
+        """Make `serve` return."""
+        with self._due:
+            self._stopped = True
+            self._due.notify_all()
+
+    def _await_work(self, retry_s: float) -> bool:
+        """True when a checkpoint is due, `retry_s` after one that could not copy everything; False after `stop`."""
+        with self._due:
+            self._due.wait_for(lambda: self._stopped, retry_s)
+            self._due.wait_for(lambda: self._stopped or self.pending >= CHECKPOINT_PAGES)
+            return not self._stopped
+
+    def _pass(self, locker: apsw.Connection, checkpointer: apsw.Connection) -> bool:
+        """Copy what can be copied; True if that was the whole log."""
+        try:
+            if not self._checkpoint(checkpointer):
+                # A reader still needs the old pages; holding the write lock would not change that.
+                return False
+            if self.pages > RESTART_PAGES:
+                self._restart(locker, checkpointer)
+            return True
+        except apsw.BusyError:
+            return False
+        except Exception:  # noqa: BLE001 - counted
+            self.errors += 1
+            return False
+
+    def _restart(self, locker: apsw.Connection, checkpointer: apsw.Connection) -> None:
+        """Copy the whole log while nobody can write: the next writer then finds all of it copied and starts it over."""
+        locker.execute("BEGIN IMMEDIATE")
+        try:
+            if self._checkpoint(checkpointer):
+                self.restarts += 1
+        finally:
+            locker.execute("ROLLBACK")
+
+    def _checkpoint(self, checkpointer: apsw.Connection) -> bool:
+        # A connection that has not read since the file became WAL does not know of the log, and would copy nothing.
+        checkpointer.pragma("schema_version")
+        seen = self._commits
+        pages, copied = checkpointer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        with self._due:
+            # Our writer's last word counts if it was spoken meanwhile. If not, this is newer: another process may have
+            # made the log longer, or started it over.
+            if seen == self._commits:
+                self.pages = max(0, pages)
+            self._copied = min(max(0, copied), self.pages)
+        self.checkpoints += 1
+        return copied >= pages

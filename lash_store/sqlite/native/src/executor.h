@@ -1,0 +1,138 @@
+/* The executor: one database's writer, its queue, and the types that Python sees of it. */
+#ifndef LASH_EXECUTOR_H
+#define LASH_EXECUTOR_H
+
+#include "handoff.h"
+#include "job.h"
+#include "statements.h"
+
+/* What the module keeps: types, and the objects of the package that the C code needs. */
+typedef struct {
+    PyObject *executor_type;
+    PyObject *mailbox_type;
+    PyObject *ticket_type;
+    PyObject *invalid_plan;
+    PyObject *store_closed;
+    PyObject *store_reentered;
+    PyObject *name_sql;
+    PyObject *name_values;
+    PyObject *name_expect;
+    PyObject *name_otherwise;
+    PyObject *name_rows;
+    PyObject *name_many;
+} lash_module;
+
+extern PyType_Spec lash_executor_spec;
+extern PyType_Spec lash_mailbox_spec;
+extern PyType_Spec lash_ticket_spec;
+
+/* Where outcomes of submitted jobs arrive. */
+struct lash_mailbox {
+    PyObject ob_base;
+    lash_mutex lock;
+    lash_cond arrived;
+    lash_signal signal;
+    lash_job *first; /* linked by next_delivered */
+    lash_job *last;
+    int waiters;
+    int usable; /* lock and condition exist */
+};
+
+typedef struct {
+    PyObject ob_base;
+    lash_executor *executor;
+    lash_job job;
+} lash_ticket;
+
+enum { WORKER_ABSENT, WORKER_STARTING, WORKER_PRESENT };
+enum { RUNNING, STOPPING };
+
+struct lash_executor {
+    PyObject ob_base;
+    lash_module *module;
+    PyObject *connection;
+    PyObject *path;
+    PyObject *start_worker;
+    PyObject *start_checkpointer;
+    sqlite3 *db;
+    uint64_t budget_ns;
+    int page_size;
+
+    /* The lock guards the queue, the role and the states of jobs. It is held for a few instructions at a time, and never
+     * while waiting for the GIL; so it may be taken with the GIL held. */
+    lash_mutex lock;
+    lash_cond worker_wakes;
+    lash_cond checkpointer_wakes;
+    lash_cond rests; /* the role is free and the queue empty */
+    int resting_watched; /* threads that wait for it */
+    lash_job *head;
+    lash_job *tail;
+    int64_t queued;
+    int role_taken;
+    unsigned long role_thread; /* who holds it in Python code (acquire, serve); 0: nobody, or C code */
+    int worker;
+    int kicked;       /* what is queued shall be run, even if it is little */
+    int64_t running;  /* jobs taken from the queue and not answered */
+    int64_t audience; /* about how many jobs are under way at a time: decides what is worth a batch */
+    int state;
+    int locks; /* lock and conditions exist */
+    int ready; /* initialised, not closed */
+
+    /* Below: written by the holder of the writer role. */
+    lash_statements statements;
+    sqlite3_stmt *begin;
+    sqlite3_stmt *commit;
+    sqlite3_stmt *rollback;
+    sqlite3_stmt *savepoint;
+    sqlite3_stmt *release;
+    sqlite3_stmt *rollback_to;
+    lash_handoff handoff;
+    int wal_frames; /* as the WAL hook last told */
+    int64_t commits;
+    int64_t batches;
+    int64_t largest_batch;
+    int64_t conflicts;
+
+    /* Checkpoints; guarded by the lock. */
+    int checkpointer_wanted;
+    int checkpointer_started;
+    int checkpoint_due;
+    int64_t checkpoints;
+    int64_t restarts;
+    int64_t checkpoint_errors;
+};
+
+/* batch.c: runs `count` plans; the caller holds the writer role and not the GIL. Jobs that were not started, because the
+ * time under the lock was over or it was not to be had yet, are left in `jobs` behind the returned number of answered
+ * ones. */
+size_t lash_batch_run(lash_executor *executor, lash_job **jobs, size_t count);
+int lash_batch_prepare(lash_executor *executor); /* SQLite's result code */
+void lash_batch_finalize(lash_executor *executor);
+
+/* queue.c; `locked`: the caller holds the executor's lock. */
+void lash_queue_push_locked(lash_executor *executor, lash_job *job);
+void lash_queue_remove_locked(lash_executor *executor, lash_job *job);
+/* Whether so much is queued that more would not make a better batch: no need to wait for a kick. */
+int lash_queue_worth_a_batch(const lash_executor *executor);
+void lash_role_pass_on_locked(lash_executor *executor); /* the caller holds the writer role, and no longer afterwards */
+void lash_role_run_batch(lash_executor *executor, int idle_after); /* role held, lock and GIL not */
+/* Waits for the role, or until the job was carried along by another holder: 1 if the role is now the caller's. */
+int lash_role_wait_locked(lash_executor *executor, lash_job *job);
+/* Tells who waits; a job may be gone afterwards. Reorders `jobs`. */
+void lash_jobs_answer(lash_executor *executor, lash_job **jobs, size_t count);
+
+/* mailbox.c */
+void lash_mailbox_put(lash_mailbox *mailbox, lash_job *first, lash_job *last); /* linked by next_delivered */
+
+/* checkpoint.c */
+void lash_checkpoint_look(lash_executor *executor); /* after a commit; role held, lock not, no GIL */
+void lash_checkpoint_serve(lash_executor *executor, sqlite3 *locker, sqlite3 *checkpointer); /* no GIL */
+int lash_checkpoint_start_if_wanted(lash_executor *executor); /* GIL held; -1 with an exception set */
+
+/* executor.c; GIL held; NULL with an exception set. */
+sqlite3 *lash_pointer_of(PyObject *connection);
+
+/* ticket.c */
+lash_ticket *lash_ticket_new(lash_executor *executor, lash_job_kind kind, PyObject *mailbox, PyObject *token);
+
+#endif

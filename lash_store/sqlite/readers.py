@@ -1,0 +1,121 @@
+"""The reader pool: a bounded number of read-only connections, one snapshot at a time each.
+
+In WAL mode a reader neither waits for a writer nor lets one wait. What a reader does hold up is the log: no checkpoint
+gets past the oldest snapshot, so the age of that one is told in the statistics.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import apsw
+
+from lash_store.errors import StoreClosed, StoreForked
+from lash_store.sqlite import forks
+from lash_store.sqlite.connection import open_reader, translated
+
+T = TypeVar("T")
+
+MAX_READERS: Final = 4
+"""How many snapshots of one handle may be open at a time; further reads wait for one to end."""
+
+
+class Readers:
+    """Read-only connections to one file, opened when needed and kept. All methods are thread-safe."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._idle: list[apsw.Connection] = []
+        self._busy: dict[apsw.Connection, float] = {}  # since when, monotonic seconds
+        self._opening = 0
+        self._closed = False
+        self._changed = threading.Condition()
+        self._generation = forks.generation()
+        forks.protect(self)
+
+    def read(self, f: Callable[[apsw.Connection], T], *, snapshot: bool = True) -> T:
+        """Run `f` on a pooled connection, in one read transaction if `snapshot`."""
+        if self._generation != forks.generation():
+            raise StoreForked(self._path)
+        connection = self._take()
+        try:
+            with translated(self._path):
+                if not snapshot:
+                    return f(connection)
+                connection.execute("BEGIN")
+                return f(connection)
+        finally:
+            self._give_back(connection)
+
+    def close(self) -> None:
+        """Wait for the reads under way, then close all connections."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            while self._busy or self._opening:
+                self._changed.wait()
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def abandon(self) -> None:
+        """Close what is idle; a connection in use closes when its read ends."""
+        if self._generation != forks.generation():
+            return
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def open_count(self) -> int:
+        """How many connections are open."""
+        with self._changed:
+            return len(self._idle) + len(self._busy)
+
+    def oldest_ms(self) -> int:
+        """For how long the oldest snapshot has been open (ms); 0 without one."""
+        with self._changed:
+            began = min(self._busy.values(), default=None)
+        return 0 if began is None else int((time.monotonic() - began) * 1000)
+
+    def _take(self) -> apsw.Connection:
+        with self._changed:
+            while not self._closed and not self._idle and len(self._busy) + self._opening >= MAX_READERS:
+                self._changed.wait()
+            if self._closed:
+                raise StoreClosed(self._path)
+            if self._idle:
+                connection = self._idle.pop()
+                self._busy[connection] = time.monotonic()
+                return connection
+            self._opening += 1
+        try:
+            opened = open_reader(self._path)
+        except BaseException:
+            with self._changed:
+                self._opening -= 1
+                self._changed.notify_all()
+            raise
+        with self._changed:
+            self._opening -= 1
+            self._busy[opened] = time.monotonic()
+        return opened
+
+    def _give_back(self, connection: apsw.Connection) -> None:
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            reusable = True
+        except apsw.Error:
+            reusable = False  # whatever state it is in, nobody else shall meet it
+        with self._changed:
+            del self._busy[connection]
+            kept = reusable and not self._closed
+            if kept:
+                self._idle.append(connection)
+            self._changed.notify_all()
+        if not kept:
+            connection.close()

@@ -1,0 +1,158 @@
+"""The writer of one database: its connection, its executor, and the two threads that serve them.
+
+The threads hold the writer, never the handle that a caller has: a handle that is dropped can be told from one in use.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import apsw
+
+from lash_store.clock import Clock
+from lash_store.errors import StoreClosed, StoreError, StoreForked, StoreReentered
+from lash_store.sqlite import forks
+from lash_store.sqlite.closures import Call, ClosureRunner
+from lash_store.sqlite.connection import add_clock_function, open_helper, translated
+from lash_store.sqlite.native import Executor, Mailbox, Outcome, Ticket
+from lash_store.sqlite.plan import Step
+
+WORKER_IDLE_MS = 10_000
+"""After this long without work (ms) the worker thread ends; the next submission starts another."""
+
+_FOREVER_MS = 2**40
+
+
+class Writer:
+    """The one connection of this handle that writes. All methods are thread-safe."""
+
+    def __init__(
+        self, connection: apsw.Connection, path: str, *, clock: Clock, busy_timeout_ms: int, checkpoints: bool
+    ) -> None:
+        self._path = path
+        self._connection = connection
+        self._checkpoints = checkpoints
+        self._threads: list[threading.Thread] = []
+        self._threads_lock = threading.Lock()
+        self._generation = forks.generation()
+        self.checkpointer_error: StoreError | None = None
+        with translated(path):
+            add_clock_function(connection, clock)
+        self.executor = Executor(
+            connection,
+            busy_timeout_ms=busy_timeout_ms,
+            start_worker=self._start_worker,
+            start_checkpointer=self._start_checkpointer,
+        )
+        self._closures = ClosureRunner(
+            connection,
+            clock=clock,
+            path=path,
+            waited_ms=self.executor.last_wait_ms,
+            note_commit=self.executor.note_commit,
+        )
+        forks.protect(self)
+
+    def check(self) -> None:
+        """Raise StoreForked in a child of the process that opened the database."""
+        if self._generation != forks.generation():
+            raise StoreForked(self._path)
+
+    def run(self, steps: Sequence[Step]) -> Outcome:
+        """Run a plan and wait for its outcome."""
+        self.check()
+        return self.executor.run(steps)
+
+    def submit(self, steps: Sequence[Step], mailbox: Mailbox, token: object) -> Ticket:
+        """Queue a plan; (token, outcome) arrives in `mailbox`."""
+        self.check()
+        return self.executor.submit(steps, mailbox, token)
+
+    def submit_call(self, call: Call, mailbox: Mailbox, token: object) -> Ticket:
+        """Queue a closure; (token, call) arrives in `mailbox` once it is done."""
+        self.check()
+        return self.executor.submit_call(call, mailbox, token)
+
+    def run_call(self, call: Call) -> Any:
+        """Run a closure on the calling thread, after what stands before it in the queue."""
+        self.check()
+        self.executor.acquire()
+        try:
+            self._closures.run([call])
+        finally:
+            self.executor.release()
+        return call.result()
+
+    def check_closable(self) -> None:
+        """Raise StoreReentered within a closure of this writer, which would wait for itself; StoreForked in a child."""
+        self.check()
+        if self.executor.owned():
+            raise StoreReentered(self._path)
+
+    def close(self) -> None:
+        """Let queued work run, end the threads, close the connection."""
+        self.executor.stop()
+        self.executor.wait_idle(_FOREVER_MS)
+        self._join(None)
+        self.executor.close()
+        with translated(self._path):
+            self._connection.close()
+
+    def abandon(self, join_s: float) -> None:
+        """End without waiting for queued work, which is answered StoreClosed; wait at most `join_s` for the threads.
+
+        If a closure still runs then, the connection is left to it.
+        """
+        if self._generation != forks.generation():
+            return
+        self.executor.abort()
+        if self._join(join_s) and self.executor.wait_idle(int(join_s * 1000)):
+            self.executor.close()
+            self._connection.close()
+
+    def _join(self, timeout_s: float | None) -> bool:
+        with self._threads_lock:
+            threads = list(self._threads)
+        for thread in threads:
+            if thread is not threading.current_thread():
+                thread.join(timeout_s)
+        return not any(thread.is_alive() for thread in threads)
+
+    def _start(self, target: Callable[[], None], name: str) -> None:
+        # Daemons: a handle that was not closed must not keep the interpreter from ending; database.py sees to them then.
+        thread = threading.Thread(target=target, name=f"lash_store {name} {self._path}", daemon=True)
+        with self._threads_lock:
+            self._threads = [other for other in self._threads if other.is_alive()]
+            self._threads.append(thread)
+        thread.start()
+
+    def _start_worker(self) -> None:
+        self._start(self._work, "writer")
+
+    def _start_checkpointer(self) -> None:
+        if self._checkpoints:
+            self._start(self._checkpoint, "checkpointer")
+
+    def _work(self) -> None:
+        executor = self.executor
+        while (tickets := executor.serve(WORKER_IDLE_MS)) is not None:
+            try:
+                self._closures.run([ticket.call for ticket in tickets])
+            finally:
+                for ticket in tickets:
+                    executor.finish(ticket, ticket.call)
+                executor.release()
+
+    def _checkpoint(self) -> None:
+        try:
+            with translated(self._path):
+                locker, checkpointer = open_helper(self._path), open_helper(self._path)
+                try:
+                    self.executor.serve_checkpoints(locker, checkpointer)
+                finally:
+                    checkpointer.close()
+                    locker.close()
+        except StoreClosed:
+            return
+        except StoreError as error:
+            self.checkpointer_error = error  # stats tell of it; commits go on, the log grows until the close

@@ -1,0 +1,1 @@
+"""The tests of lash_store; the folders mirror the package."""
