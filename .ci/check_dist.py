@@ -8,7 +8,7 @@ import tarfile
 import zipfile
 from pathlib import Path, PurePosixPath
 
-NATIVE = "lash_store/sqlite/native"
+EXTENSIONS = ("lash_store/codecs/_intarrays", "lash_store/sqlite/native/_native")
 
 
 def the_only(folder: Path, pattern: str) -> Path:
@@ -21,7 +21,7 @@ def wheel_faults(wheel: Path, checkout: Path) -> list[str]:
     """Return what is wrong with the wheel."""
     names = set(zipfile.ZipFile(wheel).namelist())
     wanted = {path.relative_to(checkout).as_posix() for path in (checkout / "lash_store").rglob("*.py")}
-    wanted |= {"lash_store/py.typed", f"{NATIVE}/_native.pyi", f"{NATIVE}/_native.abi3.so"}
+    wanted |= {"lash_store/py.typed"} | {f"{name}{end}" for name in EXTENSIONS for end in (".pyi", ".abi3.so")}
     faults = [f"lacks {name}" for name in sorted(wanted - names)]
     package = {name for name in names if ".dist-info/" not in name}
     faults += [f"should not hold {name}" for name in sorted(package - wanted)]

@@ -16,7 +16,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 include=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("include"))')
 for compiler in gcc clang; do
     command -v "$compiler" >/dev/null || continue
-    for source in lash_store/sqlite/native/src/*.c; do
+    for source in lash_store/*/src/*.c lash_store/*/*/src/*.c; do
         "$compiler" -Wall -Wextra -Wshadow -Wstrict-prototypes -Wundef -Wvla -Werror -O2 -fPIC -fvisibility=hidden \
             -DPy_LIMITED_API=0x030B0000 -isystem "$include" -c "$source" -o /dev/null
     done

@@ -16,6 +16,9 @@
     ├── StoreBackend(code, extended_code, message, step)   any other refusal of SQLite's
     │   └── ConstraintViolation            a constraint of the schema does not hold
     ├── InvalidPlan(step, reason)          a plan that cannot be run as written
+    ├── InvalidJsonValue(path, reason)     a free JSON value that has no stored form
+    ├── InvalidRecord(kind, path, reason)  a text or value that is no record of its kind
+    │   └── ProviderInPolicy()             a policy that holds a live provider
     └── GuardFailed(step, name, expected, row, changes)    what a plan had to find was not there
 
 `retryable` says, for each class, whether sending the same call again may succeed without any other change. Unless a
@@ -191,3 +194,29 @@ class GuardFailed(StoreError):
         self.expected = expected
         self.row = row
         self.changes = changes
+
+
+class InvalidJsonValue(StoreError):
+    """A value handed in as free JSON has no stored form: `path` says where, `reason` why. Nothing was written."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"the value at {path} cannot be stored: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class InvalidRecord(StoreError):
+    """A text or value cannot be read, or a record cannot be written, as a `kind`: `path` says where, `reason` why."""
+
+    def __init__(self, kind: str, path: str, reason: str) -> None:
+        super().__init__(f"not a {kind}: at {path}: {reason}")
+        self.kind = kind
+        self.path = path
+        self.reason = reason
+
+
+class ProviderInPolicy(InvalidRecord):
+    """A policy has the key `provider`: live providers are not stored, `provider_id` names one."""
+
+    def __init__(self) -> None:
+        super().__init__("SessionPolicy", "$.provider", "a live provider is not stored; name it with provider_id")

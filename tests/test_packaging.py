@@ -6,36 +6,44 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
-SOURCES = "lash_store/sqlite/native/src"
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 
-def extension() -> dict[str, Any]:
-    (only,) = PROJECT["tool"]["setuptools"]["ext-modules"]
-    assert isinstance(only, dict)
-    return only
+def extensions() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = PROJECT["tool"]["setuptools"]["ext-modules"]
+    return found
 
 
-def native_files(pattern: str) -> list[str]:
-    return sorted(f"{SOURCES}/{path.name}" for path in (ROOT / SOURCES).glob(pattern))
+def c_files(extension: dict[str, Any], pattern: str) -> list[str]:
+    folder = Path(extension["name"].replace(".", "/")).parent / "src"
+    return sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / folder).glob(pattern))
 
 
-def test_every_c_source_is_compiled() -> None:
-    assert extension()["sources"] == native_files("*.c")
+def test_every_c_source_belongs_to_an_extension() -> None:
+    listed = sorted(source for extension in extensions() for source in extension["sources"])
+    assert listed == sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "lash_store").rglob("*.c"))
 
 
-def test_every_header_is_a_dependency() -> None:
+@pytest.mark.parametrize("extension", extensions(), ids=lambda extension: extension["name"])
+def test_every_c_source_is_compiled(extension: dict[str, Any]) -> None:
+    assert extension["sources"] == c_files(extension, "*.c")
+
+
+@pytest.mark.parametrize("extension", extensions(), ids=lambda extension: extension["name"])
+def test_every_header_is_a_dependency(extension: dict[str, Any]) -> None:
     """What is listed is shipped in the sdist and makes the module be built again when it changes."""
-    assert extension()["depends"] == native_files("*.h")
+    assert extension["depends"] == c_files(extension, "*.h")
 
 
 def test_the_limited_api_is_that_of_the_oldest_python() -> None:
-    macros = dict(extension()["define-macros"])
+    (limits,) = {dict(extension["define-macros"])["Py_LIMITED_API"] for extension in extensions()}
     oldest = PROJECT["project"]["requires-python"].removeprefix(">=")
     major, minor = map(int, oldest.split("."))
     tag = f"cp{major}{minor}"
-    assert int(macros["Py_LIMITED_API"], 16) == major << 24 | minor << 16
+    assert int(limits, 16) == major << 24 | minor << 16
     assert PROJECT["tool"]["distutils"]["bdist_wheel"]["py-limited-api"] == tag
     assert PROJECT["tool"]["cibuildwheel"]["build"] == f"{tag}-*"
     assert PROJECT["tool"]["mypy"]["python_version"] == oldest

@@ -59,7 +59,8 @@ def unpack(data: bytes) -> Any:
     """The one value that `data` holds, as plain lists and dicts; `RepeatedKeys` where a key stood twice.
 
     Raises Unfit if `data` is anything else: cut short, with bytes behind the value, with text that is not UTF-8. What
-    JSON does not know (extension types, keys that are no strings, byte strings) is for `stored_form` to refuse.
+    JSON does not know (extension types, keys that are no strings, byte strings), and nesting too deep to be read by
+    others though not by msgspec on this interpreter, is for `stored_form` to refuse.
     """
     try:
         value = msgspec.msgpack.decode(data)

@@ -1,10 +1,12 @@
 """Module artifacts: compact JSON that the store does not interpret (specification 3.18)."""
 
+from typing import Final
+
 from lash_store.errors import InvalidRecord
 from lash_store.records import json_text
 from lash_store.records.layout import Unfit
 
-_KIND = "module artifact"
+_KIND: Final = "module artifact"
 
 
 def module_ref_of(artifact: bytes) -> str:

@@ -63,3 +63,4 @@ CausalRef: TypeAlias = (
     | CausalRefHostEvent
     | CausalRefSessionNode
 )
+"""A causal reference, tagged by `type`."""

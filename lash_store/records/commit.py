@@ -49,6 +49,7 @@ class ReplaceFull(Record, frozen=True):
 
 
 GraphCommitDelta: TypeAlias = Unchanged | Append | ReplaceFull
+"""What a commit does to the graph."""
 
 
 class RuntimeTurnCommitStamp(Record, frozen=True):

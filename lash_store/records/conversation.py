@@ -50,6 +50,7 @@ class MediaTypeImage(Record, frozen=True, tag_field="kind", tag="image"):
 
 
 MediaType: TypeAlias = MediaTypeImage
+"""What kind of file an attachment is, tagged by `kind`."""
 
 
 class AttachmentRef(Record, frozen=True):
@@ -125,6 +126,7 @@ class PruneStateSummarized(Record, frozen=True):
 
 
 PruneState: TypeAlias = PruneStateIntact | PruneStateCleared | PruneStateDeleted | PruneStateSummarized
+"""What became of a part's content: a text, or an object with the variant's name as its one key."""
 
 
 class MessagePart(Record, frozen=True, kw_only=True):
@@ -160,6 +162,7 @@ class MessageOriginProcess(Record, frozen=True, tag_field="kind", tag="process")
 
 
 MessageOrigin: TypeAlias = MessageOriginPlugin | MessageOriginProcess
+"""Where a message comes from if not from the conversation itself, tagged by `kind`."""
 
 
 class ConversationRecord(Record, frozen=True):

@@ -25,6 +25,7 @@ class ProtocolEvent(Record, frozen=True):
 
 
 SessionEvent: TypeAlias = ConversationRecord | ProtocolEvent
+"""What an event node holds."""
 _VARIANTS: Final[dict[str, type[Record]]] = {"Conversation": ConversationRecord, "Protocol": ProtocolEvent}
 
 
@@ -74,6 +75,7 @@ class SessionNodePayloadPlugin(Record, frozen=True, tag_field="kind", tag="plugi
 
 
 SessionNodePayload: TypeAlias = SessionNodePayloadEvent | SessionNodePayloadPlugin
+"""What a node carries, tagged by `kind`."""
 
 
 class SessionNodeRecord(Record, frozen=True, kw_only=True):

@@ -52,3 +52,4 @@ class ActivePath(msgspec.Struct, frozen=True):
 
 
 ReadScope: TypeAlias = FullGraph | ActivePath
+"""Which nodes a load gives back."""

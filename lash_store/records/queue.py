@@ -68,6 +68,7 @@ class MergeKeyGroup(Record, frozen=True):
 
 
 MergeKey: TypeAlias = MergeKeyNever | MergeKeyPayloadDefault | MergeKeyGroup
+"""Which batches may be joined: equal keys may."""
 
 _OPTIONS: Final = Fields(payload=Key())
 _CAUSE: Final = Fields(
@@ -138,6 +139,7 @@ class QueuedWorkPayloadSessionCommand(Record, frozen=True, tag_field="type", tag
 QueuedWorkPayload: TypeAlias = (
     QueuedWorkPayloadTurnInput | QueuedWorkPayloadProcessWake | QueuedWorkPayloadSessionCommand
 )
+"""What is queued, tagged by `type`."""
 
 
 class QueuedWorkBatchDraft(Record, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, ClassVar, Final, NoReturn, Self
 
 import msgspec
 
@@ -12,7 +12,7 @@ from lash_store.records.layout import Plain, Unfit, stored_form
 from lash_store.records.scalars import Codec
 from lash_store.records.shape import Field, codec_of, fields_of
 
-_OTHER_KEYS = frozenset({"other_keys"})
+_OTHER_KEYS: Final = frozenset({"other_keys"})
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,7 +153,7 @@ def _fields(cls: type[Record]) -> tuple[Field, ...]:
 
 
 def _unwrapped(variant: str, value: Any) -> Any:
-    if value == variant and isinstance(value, str):
+    if value == variant:
         return {}
     if isinstance(value, Mapping) and len(value) == 1 and variant in value:
         return value[variant]

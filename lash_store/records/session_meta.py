@@ -21,6 +21,7 @@ class SessionRelationChild(Record, frozen=True, tag_field="kind", tag="child"):
 
 
 SessionRelation: TypeAlias = SessionRelationRoot | SessionRelationChild
+"""How a session came to be, tagged by `kind`."""
 
 
 def parent_session_id(relation: SessionRelation) -> str | None:

@@ -173,8 +173,8 @@ def _tag(value: Any, tag_key: str) -> str:
     if not isinstance(value, Mapping):
         raise Unfit(f"expected an object, got {named(value)}")
     tag = value.get(tag_key)
-    if not isinstance(tag, str) or (isinstance(value, RepeatedKeys) and tag_key in value.repeated):
-        raise Unfit("expected a string, once").at(tag_key)
+    if not isinstance(tag, str):
+        raise Unfit("expected a string").at(tag_key)
     return tag
 
 

@@ -1,7 +1,7 @@
 """The session state a runtime works on between two commits (specification 4.30). Not stored; it may be changed."""
 
 import datetime as dt
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -13,7 +13,7 @@ from lash_store.records.graph import SessionGraph
 from lash_store.records.head import PersistedSessionRead
 from lash_store.records.usage import NO_USAGE, PromptUsage, ProtocolTurnOptions, TokenUsage
 
-_ROOT = "root"
+_ROOT: Final = "root"
 
 
 class RuntimeSessionState(msgspec.Struct, kw_only=True):

@@ -10,9 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar
-
-import apsw
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from lash_store.clock import SYSTEM_CLOCK, Clock
 from lash_store.errors import StoreClosed, StoreWrongLoop
@@ -24,15 +22,18 @@ from lash_store.sqlite.plan import Plan, PlanResult, result_of
 from lash_store.sqlite.readers import MAX_READERS
 from lash_store.sqlite.transaction import Flow, Transaction
 
+if TYPE_CHECKING:
+    import apsw
+
 T = TypeVar("T")
 
 
 class SqliteConnection:
     """An asynchronous handle on one database, for one event loop; cheap to share between its tasks.
 
-    Cancelling a call that was not started withdraws it. Cancelling one that was started changes nothing in the database:
-    its outcome is awaited, and then the cancellation goes on. Every method raises StoreWrongLoop in another event loop,
-    StoreClosed after `close`, and StoreForked in a child process.
+    Cancelling a call that was not started withdraws it. Cancelling one that was started changes nothing in the
+    database: its outcome is awaited, and then the cancellation goes on. Every method raises StoreWrongLoop in another
+    event loop, StoreClosed after `close`, and StoreForked in a child process.
     """
 
     def __init__(self, database: Database) -> None:
@@ -100,7 +101,7 @@ class SqliteConnection:
         value: T = await self._run_call(WriteCall(f, flow=True))
         return value
 
-    async def call(self, f: Callable[[apsw.Connection], T]) -> T:
+    async def call(self, f: "Callable[[apsw.Connection], T]") -> T:
         """Run `f` on the writer's connection and thread, without a transaction; as `Database.call`."""
         if self._database.read_only:
             self._check_loop()
@@ -108,11 +109,10 @@ class SqliteConnection:
         value: T = await self._run_call(RawCall(f))
         return value
 
-    async def read(self, f: Callable[[apsw.Connection], T]) -> T:
+    async def read(self, f: "Callable[[apsw.Connection], T]") -> T:
         """Run `f` on a read-only connection in one snapshot, on a thread of its own; as `Database.read`."""
         self._check_loop()
-        if self._database.closed:
-            raise StoreClosed(self._database.path)
+        self._database.check()  # the threads end with the handle
         return await in_thread(self._threads.submit(self._database.read, f))
 
     def stats(self) -> DatabaseStats:
@@ -124,13 +124,13 @@ class SqliteConnection:
         self._check_loop()
         if self._database.closed:
             return
+        self._database.check()
         with ThreadPoolExecutor(1, thread_name_prefix="lash_store closer") as thread:
             try:
                 await in_thread(thread.submit(self._database.close))
             finally:
-                if self._database.closed:
-                    self._delivery.stop()
-                    self._threads.shutdown(wait=False)
+                self._delivery.stop()
+                self._threads.shutdown(wait=False)
 
     async def __aenter__(self) -> Self:
         return self

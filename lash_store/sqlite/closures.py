@@ -73,15 +73,19 @@ class ClosureRunner:
 
     def run(self, calls: Sequence[Call]) -> None:
         """Run all of `calls`, in order; each is `done` afterwards. Raises nothing of theirs."""
-        pending = list(calls)
-        while pending:
-            if isinstance(pending[0], WriteCall):
-                group = []
-                while pending and isinstance(pending[0], WriteCall):
-                    group.append(pending.pop(0))
-                pending[:0] = self._run_group(group)
-            else:
-                self._run_raw(pending.pop(0))
+        group: list[WriteCall] = []
+        for call in calls:
+            if isinstance(call, WriteCall):
+                group.append(call)
+                continue
+            self._run_groups(group)
+            group = []
+            self._run_raw(call)
+        self._run_groups(group)
+
+    def _run_groups(self, group: list[WriteCall]) -> None:
+        while group:
+            group = self._run_group(group)
 
     def _run_raw(self, call: Call) -> None:
         try:
@@ -148,7 +152,9 @@ class ClosureRunner:
                 self._connection.execute("SAVEPOINT member")
             call.value = call.run(transaction)
             if call.flow and not isinstance(call.value, Commit | Rollback):
-                raise StoreMisuse(f"a write_flow closure must return Commit or Rollback, not {type(call.value).__name__}")
+                raise StoreMisuse(
+                    f"a write_flow closure must return Commit or Rollback, not {type(call.value).__name__}"
+                )
         except apsw.Error as error:
             call.error = self._translated(error)
         except BaseException as error:  # noqa: BLE001  it belongs to the caller, who gets it
@@ -193,7 +199,6 @@ class ClosureRunner:
         translated = translate(error, self._path, waited_ms=self._waited_ms())
         translated.__cause__ = error
         return translated
-
 
 
 def _is_kept(call: WriteCall) -> bool:

@@ -37,7 +37,7 @@ WAL_SIZE_LIMIT: Final = 64 * 1024 * 1024
 """A log that grew beyond this many bytes is cut back to it when it starts over."""
 
 Durability: TypeAlias = Literal["normal", "full"]
-"""What COMMIT waits for: "normal" survives a crash of the process, "full" also one of the machine (synchronous=FULL)."""
+"""What a commit survives: "normal" a crash of the process, "full" also one of the machine (synchronous=FULL)."""
 
 _OLDEST_SQLITE = (3, 51, 3)  # before it a log that starts over can corrupt the database ("WAL-reset bug")
 _CONVERSION_PAUSE_S = 0.001
@@ -55,7 +55,7 @@ def open_writer(path: str, *, durability: str, busy_timeout_ms: int) -> apsw.Con
     """Open or create the database at `path` for writing, in WAL mode.
 
     Raises StoreOpenFailed (its parts NotADatabase and WalUnavailable included), StoreReadOnly, StoreFull, StoreCorrupt,
-    and StoreBusy when the conversion to WAL was not to be had within `busy_timeout_ms`. A refused file is left as it is.
+    and StoreBusy when the conversion to WAL was not to be had within `busy_timeout_ms`. A refused file is left alone.
     """
     _check_options(path, durability, busy_timeout_ms)
     _check_place(path)
@@ -110,7 +110,7 @@ def add_clock_function(connection: apsw.Connection, clock: Clock) -> None:
     if clock is SYSTEM_CLOCK:
         native.register_clock(connection)  # in C, it needs no interpreter under the lock
     else:
-        connection.create_scalar_function("lash_now_ms", clock.now_ms, 0)
+        connection.create_scalar_function("lash_now_ms", lambda *_: clock.now_ms(), 0)
 
 
 def failure(path: str, code: int, extended_code: int, message: str, *, step: int | None = None) -> StoreError:
@@ -203,16 +203,16 @@ def _convert_to_wal(connection: apsw.Connection, path: str, busy_timeout_ms: int
     deadline = began + busy_timeout_ms / 1000
     pause = _CONVERSION_PAUSE_S
     connection.set_busy_timeout(0)
-    while True:
+    mode: object = None
+    while mode is None:
         try:
             mode = connection.pragma("journal_mode", "wal")
-            break
         except (apsw.BusyError, apsw.LockedError) as error:
             if time.monotonic() >= deadline:
                 raise StoreBusy(int((time.monotonic() - began) * 1000)) from error
-        # Half of the pause is drawn by lot: openers that meet must not meet again at every try.
-        time.sleep(pause * random.uniform(0.5, 1.0))
-        pause = min(pause * 2, _CONVERSION_LONGEST_PAUSE_S)
+                # Half of the pause is drawn by lot: openers that meet must not meet again at every try.
+            time.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(pause * 2, _CONVERSION_LONGEST_PAUSE_S)
     connection.set_busy_timeout(busy_timeout_ms)
     if mode != "wal":
         raise WalUnavailable(path, str(mode))
@@ -231,4 +231,3 @@ def _is_full(path: str) -> bool:
     except (AttributeError, OSError):
         return False
     return space.f_bavail * space.f_frsize < _NEARLY_FULL_BYTES
-

@@ -11,13 +11,13 @@ import warnings
 import weakref
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Final, Self, TypeVar
 
 import apsw
 import msgspec
 
 from lash_store.clock import SYSTEM_CLOCK, Clock
-from lash_store.errors import StoreClosed, StoreReadOnly
+from lash_store.errors import StoreClosed, StoreForked, StoreReadOnly
 from lash_store.sqlite import forks, native
 from lash_store.sqlite.closures import Call, RawCall, WriteCall
 from lash_store.sqlite.connection import BUSY_TIMEOUT_MS, Durability, open_in_memory, open_writer
@@ -91,8 +91,8 @@ class Database:
         """Open the database at `path`, or create it; its folder must exist.
 
         `durability`: "normal" survives a crash of the process, "full" also a crash of the machine. `busy_timeout_ms` is
-        how long a write waits for other processes. Raises StoreOpenFailed (NotADatabase, WalUnavailable), StoreReadOnly,
-        StoreFull, StoreCorrupt, or StoreBusy if others kept the file from being put into WAL mode.
+        how long a write waits for other processes. Raises StoreOpenFailed (NotADatabase, WalUnavailable),
+        StoreReadOnly, StoreFull, StoreCorrupt, or StoreBusy if others kept the file from being put into WAL mode.
         """
         name = os.fspath(path)
         connection = open_writer(name, durability=durability, busy_timeout_ms=busy_timeout_ms)
@@ -155,7 +155,7 @@ class Database:
         A transaction that `f` leaves open is rolled back and StoreMisuse raised. On a read-only handle `f` gets a
         read-only connection.
         """
-        self._check()
+        self.check()
         if self._writer is None and self._readers is not None:
             return self._readers.read(f, snapshot=False)
         value: T = self._writable().run_call(RawCall(f))
@@ -166,7 +166,7 @@ class Database:
 
         At most four run at a time on one handle. Writing raises StoreReadOnly. In memory, reads take turns with writes.
         """
-        self._check()
+        self.check()
         if self._readers is not None:
             return self._readers.read(f)
         value: T = self._writable().run_call(RawCall(_in_snapshot(f)))
@@ -174,7 +174,7 @@ class Database:
 
     def stats(self) -> DatabaseStats:
         """How things stand; cheap enough to be asked every second."""
-        self._check()
+        self.check()
         counters = dict.fromkeys(_COUNTERS, 0)
         if self._writer is not None:
             counters |= self._writer.executor.counters()
@@ -191,6 +191,8 @@ class Database:
         """Finish what is queued, then close; the last handle on a file removes its log. A second call does nothing."""
         if self._closed:
             return
+        if self._generation != forks.generation():
+            raise StoreForked(self._path)
         if self._writer is not None:
             self._writer.check_closable()
         self._closed = True
@@ -208,13 +210,20 @@ class Database:
         """Queue a closure for the writer thread; (token, call) arrives in `mailbox`. For asynchronous facades."""
         return self._writable().submit_call(call, mailbox, token)
 
+    def check(self) -> None:
+        """Raise StoreClosed or StoreForked if the handle cannot be used any more."""
+        if self._closed:
+            raise StoreClosed(self._path)
+        if self._generation != forks.generation():
+            raise StoreForked(self._path)
+
     def kick(self) -> None:
         """Have the writer thread run what was submitted without waiting for more. For asynchronous facades."""
         if self._writer is not None:
             self._writer.executor.kick()
 
     def abandon(self, join_s: float = 0.0) -> None:
-        """Close without finishing what is queued, waiting at most `join_s` for what runs. For handles that are dropped."""
+        """Close without finishing what is queued; wait at most `join_s` for what runs. For handles that are dropped."""
         if self._closed:
             return
         self._closed = True
@@ -236,12 +245,6 @@ class Database:
             return
         _warn_unclosed(self)
         self.abandon()
-
-    def _check(self) -> None:
-        if self._closed:
-            raise StoreClosed(self._path)
-        if self._writer is not None:
-            self._writer.check()
 
     def _writable(self) -> Writer:
         if self._closed:
@@ -318,4 +321,3 @@ def _close_at_exit() -> None:
         if not database.closed and database._generation == forks.generation():  # noqa: SLF001  this module's own
             _warn_unclosed(database)
             database.abandon(_EXIT_JOIN_S)
-

@@ -103,7 +103,7 @@ async def until_done(future: asyncio.Future[Any]) -> None:
 
 
 async def in_thread(job: "Future[T]", undo: Callable[[T], object] | None = None) -> T:
-    """The result of a job of a thread pool. On cancellation a started job is awaited, and its result given to `undo`."""
+    """The result of a job in a thread pool. On cancellation a started one is awaited, its result given to `undo`."""
     try:
         return await asyncio.shield(asyncio.wrap_future(job))
     except asyncio.CancelledError:
@@ -112,4 +112,3 @@ async def in_thread(job: "Future[T]", undo: Callable[[T], object] | None = None)
             if undo is not None and job.exception() is None:
                 undo(job.result())
         raise
-

@@ -1,8 +1,8 @@
 """What a fork does to open databases.
 
-A child that inherits an SQLite connection must neither use nor close it: closing would checkpoint and delete the log of
-the parent, and the child holds none of the locks that it believes to hold. So in the child every handle refuses to work,
-and what it owns is kept for ever instead of being destroyed.
+A child that inherits an SQLite connection must neither use nor close it: closing would checkpoint and delete the log
+of the parent, and the child holds none of the locks that it believes to hold. So in the child every handle refuses to
+work, and what it owns is kept for ever instead of being destroyed.
 """
 
 import ctypes

@@ -1,8 +1,8 @@
 """Plans: transactions written down beforehand, so that they run without the interpreter.
 
-A plan is a list of steps. Each step is one SQL statement, the values bound to it, and what it must find; the first step
-that does not find it decides how the plan ends. The executor runs a plan from BEGIN IMMEDIATE to COMMIT without the GIL,
-often together with others that were waiting at the same time.
+A plan is a list of steps. Each step is one SQL statement, the values bound to it, and what it must find; the first
+step that does not find it decides how the plan ends. The executor runs a plan from BEGIN IMMEDIATE to COMMIT without
+the GIL, often together with others that were waiting at the same time.
 
     revision = Step("SELECT head_revision FROM session_head WHERE head_revision <> ?1", (7,),
                     expect=Expect.NO_ROW, name="revision")
@@ -20,7 +20,7 @@ from lash_store.errors import GuardFailed, InvalidPlan, StoreBusy, StoreClosed, 
 from lash_store.sqlite import native
 from lash_store.sqlite.connection import failure
 
-SqlValue: TypeAlias = None | int | float | str | bytes | bytearray | memoryview
+SqlValue: TypeAlias = int | float | str | bytes | bytearray | memoryview | None
 
 
 class Expect(enum.IntEnum):
@@ -64,9 +64,9 @@ class Plan(msgspec.Struct, frozen=True):
 class PlanResult(msgspec.Struct, frozen=True, gc=False):
     """What a committed plan found.
 
-    `stopped` is the index of the step whose miss ended the plan early (Otherwise.STOP), None if it ran to its end; `row`
-    is the row which that step met where it expected none. `rows` holds one list for each step marked `rows`, in order,
-    empty for steps that were not reached. `changes` is the number of rows inserted, updated and deleted.
+    `stopped` is the index of the step whose miss ended the plan early (Otherwise.STOP), None if it ran to its end;
+    `row` is the row which that step met where it expected none. `rows` holds one list for each step marked `rows`, in
+    order, empty for steps that were not reached. `changes` is the number of rows inserted, updated and deleted.
     """
 
     stopped: int | None

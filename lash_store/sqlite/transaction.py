@@ -14,7 +14,10 @@ from lash_store.sqlite.plan import SqlValue
 
 T = TypeVar("T")
 
-_CONTROL = re.compile(r"(?:\s|;|--[^\n]*(?:\n|$)|/\*.*?(?:\*/|$))*(BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE)\b", re.I | re.S)
+_CONTROL = re.compile(
+    r"(?:\s|;|--[^\n]*(?:\n|$)|/\*.*?(?:\*/|$))*(BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE)\b",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 class Commit(msgspec.Struct, Generic[T], frozen=True):
@@ -32,8 +35,8 @@ class Rollback(msgspec.Struct, Generic[T], frozen=True):
 class Transaction:
     """A transaction that already holds the write lock. It is good only inside the closure that was given it.
 
-    The transaction ends when the closure does. Inside it, BEGIN, COMMIT, END, ROLLBACK, SAVEPOINT and RELEASE are refused
-    (StoreMisuse), because other closures may share the commit.
+    The transaction ends when the closure does. Inside it, BEGIN, COMMIT, END, ROLLBACK, SAVEPOINT and RELEASE are
+    refused (StoreMisuse), because other closures may share the commit.
     """
 
     def __init__(self, connection: apsw.Connection, clock: Clock, path: str) -> None:
@@ -44,7 +47,7 @@ class Transaction:
     def execute(self, sql: str, values: Sequence[SqlValue] = ()) -> list[tuple[Any, ...]]:
         """Run `sql` with `values` bound to its parameters and return all its rows.
 
-        Raises what SQLite's refusal means in `lash_store.errors`; the statement is undone then, the transaction goes on.
+        Raises SQLite's refusal as an error of `lash_store.errors`; that statement is undone, the transaction goes on.
         """
         with translated(self._path):
             return list(self._cursor().execute(sql, tuple(values)))
@@ -88,7 +91,7 @@ class Transaction:
         self._connection = None
 
 
-def _refuse_control(cursor: apsw.Cursor, sql: str, bindings: object) -> bool:
+def _refuse_control(_cursor: apsw.Cursor, sql: str, _bindings: object) -> bool:
     word = _CONTROL.match(sql)
     if word:
         raise StoreMisuse(f"{word[1].upper()} inside a closure; return to commit, raise to roll back")

@@ -84,8 +84,7 @@ class Writer:
         return call.result()
 
     def check_closable(self) -> None:
-        """Raise StoreReentered within a closure of this writer, which would wait for itself; StoreForked in a child."""
-        self.check()
+        """Raise StoreReentered within a closure of this writer, which would wait for itself."""
         if self.executor.owned():
             raise StoreReentered(self._path)
 
@@ -119,7 +118,7 @@ class Writer:
         return not any(thread.is_alive() for thread in threads)
 
     def _start(self, target: Callable[[], None], name: str) -> None:
-        # Daemons: a handle that was not closed must not keep the interpreter from ending; database.py sees to them then.
+        # Daemons: a handle left open must not keep the interpreter from ending; database.py sees to them then.
         thread = threading.Thread(target=target, name=f"lash_store {name} {self._path}", daemon=True)
         with self._threads_lock:
             self._threads = [other for other in self._threads if other.is_alive()]

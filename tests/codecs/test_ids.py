@@ -29,6 +29,11 @@ def test_a_source_key_is_escaped(key: str, shown: str) -> None:
     assert ids.batch_id("root", key, 5, "n") == "qwb:" + hashlib.sha256(text.encode()).hexdigest()
 
 
+def test_only_underscores_are_stripped_from_a_file_name() -> None:
+    assert ids.session_file_name("_x-\u00e9").startswith("x--")
+    assert ids.session_file_name("a" * 79 + "/").startswith("a" * 79 + "-")
+
+
 def test_lone_surrogates_have_no_name() -> None:
     with pytest.raises(InvalidJsonValue):
         ids.session_file_name("\ud800")

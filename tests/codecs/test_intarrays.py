@@ -84,7 +84,8 @@ def test_every_integer_form_is_read(way: Any, place: int, form: str, value: int)
     before, after = b"\x81" * place, b"\xcc" * (200 - place)
     array = b"\xdc\x00\xc9" + elements(before)[1 if place < 16 else 3 :] + bytes.fromhex(form)
     array += elements(after)[1 if len(after) < 16 else 3 :]
-    assert way.decode(array) == (before + bytes([value]) + after, len(array))
+    for behind in (b"", b"\xc0"):
+        assert way.decode(array + behind) == (before + bytes([value]) + after, len(array))
 
 
 @pytest.mark.parametrize("place", [0, 1, 63, 64, 127, 150])
@@ -99,6 +100,12 @@ def test_what_is_no_byte_is_refused(way: Any, place: int, form: str) -> None:
     array = b"\xdc\x00\xc9" + b"\xcc\x90" * place + bytes.fromhex(form) + b"\x01" * (200 - place)
     with pytest.raises(ValueError, match="no array of integers"):
         way.decode(array)
+
+
+@pytest.mark.parametrize("data", ["", "01", "a161", "80", "c40161", "dc", "dc00", "dd000000", "de0000", "c0", "ff"])
+def test_what_is_no_array_is_refused(way: Any, data: str) -> None:
+    with pytest.raises(ValueError, match="no array of integers"):
+        way.decode(bytes.fromhex(data))
 
 
 @pytest.mark.parametrize("data", [bytes(range(256)), b"\xcc" * 300, b"a" * 70])

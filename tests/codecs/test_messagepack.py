@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lash_store.codecs import messagepack
 from lash_store.records.json_text import RepeatedKeys
-from lash_store.records.layout import Unfit, stored_form
+from lash_store.records.layout import DEEPEST_MESSAGEPACK, Unfit, stored_form
 
 SCALARS = (
     st.none()
@@ -47,6 +47,13 @@ def test_the_slow_reader_agrees_with_another_one(value: Any) -> None:
     assert strictly(packed) == msgspec.msgpack.decode(packed)
 
 
+@pytest.mark.parametrize("size", [31, 32, 255, 256, 65_535, 65_536])
+def test_the_slow_reader_knows_every_size(size: int) -> None:
+    values: list[Any] = ["x" * size, b"x" * size, [None] * size, {str(index): index for index in range(size)}]
+    for value in values:
+        assert strictly(msgspec.msgpack.encode(value)) == value
+
+
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     """Nothing but Unfit comes out, above all no RecursionError and no MemoryError."""
@@ -60,6 +67,8 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
         ("cd0005", 5),
         ("d3ffffffffffffffff", -1),
         ("ca3fc00000", 1.5),
+        ("ff", -1),
+        ("e0", -32),
         ("d90161", "a"),
         ("db0000000161", "a"),
         ("dc000107", [7]),
@@ -68,7 +77,7 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     ],
 )
 def test_longer_forms_than_needed_are_read(data: str, value: Any) -> None:
-    assert messagepack.unpack(bytes.fromhex(data)) == value
+    assert messagepack.unpack(bytes.fromhex(data)) == strictly(bytes.fromhex(data)) == value
 
 
 def test_a_repeated_key_is_seen() -> None:
@@ -88,14 +97,23 @@ def test_what_is_no_whole_value_is_refused(data: str) -> None:
 
 @pytest.mark.parametrize("levels", [1_024, 5_000, 200_000])
 def test_deep_nesting_is_refused(levels: int) -> None:
+    """Some interpreters let msgspec go that deep; then the stored form is where it ends."""
+    deep = b"\x91" * levels + b"\xc0"
     with pytest.raises(Unfit, match="nested too deeply"):
-        messagepack.unpack(b"\x91" * levels + b"\xc0")
+        stored_form(messagepack.unpack(deep), levels=DEEPEST_MESSAGEPACK)
+    with pytest.raises(Unfit, match="nested too deeply"):
+        messagepack.Reader(deep).value()
 
 
 def test_the_error_says_where() -> None:
     with pytest.raises(Unfit) as caught:
         messagepack.unpack(bytes.fromhex("81a16192a178c1"))
     assert caught.value.path == "$.a[1]"
+
+
+def test_only_plain_values_are_packed() -> None:
+    with pytest.raises(TypeError, match="object"):
+        messagepack.pack(object())
 
 
 def test_wide_doubles_are_doubles() -> None:

@@ -192,7 +192,7 @@ RECORDS: Final[list[Any]] = [
         graph_node_count=3,
         token_ledger=[LEDGER],
     ),
-    met.SessionMeta("s", "n", "unix:1", "m", "/tmp", RELATIONS[1]),  # noqa: S108 - nothing is opened
+    met.SessionMeta("s", "n", "unix:1", "m", "/srv/app", RELATIONS[1]),
     met.SessionPickerInfo("s", "/", RELATIONS[0], 1, "hello"),
     que.QueuedWorkBatchDraft(
         session_id="s",

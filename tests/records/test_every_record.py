@@ -28,21 +28,26 @@ def body(record: Any, plain: Any) -> dict[str, Any]:
     return found
 
 
-def all_classes() -> set[str]:
+def all_classes() -> set[type[Record]]:
     for module in pkgutil.iter_modules(records.__path__):
         importlib.import_module(f"lash_store.records.{module.name}")
-    found, new = set(), {Record}
+    found: set[type[Record]] = set()
+    new: set[type[Record]] = {Record}
     while new:
         new = {cls for base in new for cls in base.__subclasses__()}
-        found |= {cls.__name__ for cls in new if cls.__module__.startswith("lash_store.records.")}
+        found |= {cls for cls in new if cls.__module__.startswith("lash_store.records.")}
     return found
 
 
+def test_every_class_is_frozen() -> None:
+    assert [cls for cls in all_classes() if not cls.__struct_config__.frozen] == []
+
+
 def test_there_is_an_example_of_every_class() -> None:
-    nested = {"AgentFrameStatus", "MediaTypeImage", "ModelLimits", "ModelSpec", "PartAttachment", "PluginOptions"}
+    nested = {"MediaTypeImage", "ModelLimits", "ModelSpec", "PartAttachment", "PluginOptions"}
     nested |= {"QueuedWorkItem", "ReasoningMeta", "ResponseMeta", "RuntimeTurnCommitStamp", "SubagentContext"}
     nested |= {"SessionNodePayloadEvent", "SessionNodePayloadPlugin", "ToolAccess", "ToolReplay"}
-    assert all_classes() - nested == {name(record) for record in RECORDS}
+    assert {cls.__name__ for cls in all_classes()} - nested == {name(record) for record in RECORDS}
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=name)

@@ -86,6 +86,8 @@ def test_127_levels_are_read_and_128_refused(opening: str) -> None:
 def test_brackets_in_strings_and_side_by_side_do_not_count() -> None:
     wide = [["[{" * 200 + '\\"'], *([[]] * 300)]
     assert parse(json.dumps(wide)) == wide
+    with pytest.raises(Unfit, match="127 levels"):
+        parse("[" + "[]," * 200 + "[" * 127 + "]" * 128)
 
 
 def test_repeated_keys_are_seen_and_the_last_one_wins() -> None:
@@ -96,6 +98,11 @@ def test_repeated_keys_are_seen_and_the_last_one_wins() -> None:
     assert isinstance(value["b"], RepeatedKeys)
     settled = json_text.last_wins(value)
     assert type(settled) is type(settled["b"]) is dict
+
+
+def test_only_plain_values_are_written() -> None:
+    with pytest.raises(TypeError, match="object"):
+        json_text.compact(object())
 
 
 def test_upstreams_own_texts_take_the_fast_way(monkeypatch: pytest.MonkeyPatch) -> None:

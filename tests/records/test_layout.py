@@ -1,6 +1,7 @@
 """Opaque values: what has a stored form, in which order, and in which form it is hashed."""
 
 import enum
+import json
 from collections import OrderedDict
 from decimal import Decimal
 from types import MappingProxyType
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lash_store.records.checkpoint import PLUGIN_SNAPSHOT_LAYOUT, TOOL_STATE_LAYOUT
 from lash_store.records.config import PROMPT_LAYER, TOOL_DEFINITION
 from lash_store.records.layout import Fields, Key, MapOf, Plain, Unfit, stored_form
 
@@ -134,6 +136,64 @@ def test_a_tool_definition_is_hashed_as_its_owner_writes_it() -> None:
         "output_schema": None,
     }
     assert stored_form(definition, TOOL_DEFINITION) == definition
+
+
+MANIFEST_DEFAULTS = {
+    "description": "",
+    "compact_contract": None,
+    "availability": {"base": "showcased"},
+    "activation": "always",
+    "availability_override": None,
+    "agent_surface": {},
+    "argument_projection": {"kind": "materialize_projected_values"},
+    "scheduling": "parallel",
+    "retry_policy": {"type": "never"},
+}
+DEFINITION_DEFAULTS = {
+    "input_schema_projections": [],
+    "output_schema_projections": [],
+    "output_contract": {"kind": "static"},
+    "examples": [],
+}
+
+
+def test_defaults_of_a_manifest_and_of_a_definition_are_not_hashed() -> None:
+    """The lists are those of specification 3.11 and 3.4.1, in declared order."""
+    names = {"id": "i", "name": "n"}
+    manifest = {**names, **MANIFEST_DEFAULTS}
+    state = {"generation": 1, "tools": {"n": {"manifest": manifest}}}
+    assert stored_form(state, TOOL_STATE_LAYOUT, hashed=True) == {"generation": 1, "tools": {"n": {"manifest": names}}}
+    definition = {**manifest, "input_schema": {"type": "object"}, "output_schema": None, **DEFINITION_DEFAULTS}
+    kept = {**names, "input_schema": {"type": "object"}, "output_schema": None}
+    assert stored_form(definition, TOOL_DEFINITION, hashed=True) == kept
+    for given in (manifest, definition):
+        shuffled = dict(sorted(given.items()))
+        assert order(stored_form(shuffled, TOOL_DEFINITION)) == order(given)
+
+
+def test_the_keys_of_a_prompt_layer_are_in_declared_order() -> None:
+    gate = {"tools": ["t"], "minimum_availability": "on"}
+    contribution = {"slot": "intro", "title": "t", "priority": 1, "gate": gate, "content": "c"}
+    entries = [{"kind": "text", "content": "c"}, {"kind": "builtin", "builtin": "b"}, {"kind": "slot", "slot": "s"}]
+    layer = {
+        "template": {"sections": [{"title": "t", "entries": entries}]},
+        "slots": {"guidance": {"reset": True, "contributions": [contribution]}, "intro": {"reset": False}},
+    }
+    shuffled = json.loads(json.dumps(layer, sort_keys=True))
+    for hashed in (False, True):
+        assert json.dumps(stored_form(shuffled, PROMPT_LAYER, hashed=hashed)) == json.dumps(layer)
+
+
+def test_the_keys_of_a_plugin_snapshot_are_in_declared_order() -> None:
+    meta = {"plugin_id": "p", "plugin_version": "1", "revision": 2, "state": {"a": 1, "b": 2}}
+    snapshot = {"plugins": {"p": {"meta": meta, "artifacts": [{"name": "n", "data": [1]}]}}}
+    shuffled = json.loads(json.dumps(snapshot, sort_keys=True))
+    assert json.dumps(stored_form(shuffled, PLUGIN_SNAPSHOT_LAYOUT)) == json.dumps(snapshot)
+    bare: dict[str, Any] = {"plugins": {"p": {"meta": {"plugin_id": "p", "plugin_version": "1", "state": None}}}}
+    assert stored_form(bare, PLUGIN_SNAPSHOT_LAYOUT, hashed=True) == {
+        "plugins": {"p": {"meta": {"plugin_id": "p", "plugin_version": "1", "revision": 0}, "artifacts": []}}
+    }
+    assert stored_form({}, PLUGIN_SNAPSHOT_LAYOUT, hashed=True) == {"plugins": {}}
 
 
 def test_one_is_not_true() -> None:

@@ -209,6 +209,8 @@ def test_times_fit_an_sql_integer(time_ms: int) -> None:
     )
     with pytest.raises(InvalidRecord):
         draft.to_json()
+    for limit in (0, 2**63 - 1):
+        assert msgspec.structs.replace(draft, available_at_ms=limit).to_json()
 
 
 def test_defaults_are_what_the_tables_say() -> None:

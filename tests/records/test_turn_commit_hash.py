@@ -8,10 +8,15 @@ import pytest
 
 from lash_store.errors import InvalidJsonValue
 from lash_store.records.commit import RuntimeCommit
+from lash_store.records.config import SessionPolicy
 from lash_store.records.conversation import MessageRole
+from lash_store.records.frames import AgentFrameAssignment
 from lash_store.records.graph import SessionNodePayloadPlugin
-from tests.records.examples import COMMIT
+from tests.records.examples import COMMIT as EXAMPLE
+from tests.records.examples import FRAME
 
+PLAIN_FRAME = msgspec.structs.replace(FRAME, assignment=AgentFrameAssignment(SessionPolicy()))
+COMMIT = msgspec.structs.replace(EXAMPLE, agent_frames=[*EXAMPLE.agent_frames, PLAIN_FRAME])
 TEXT = json.loads(COMMIT.to_json())
 NODES = TEXT["graph"]["Append"]["nodes"]
 HASH = COMMIT.turn_commit_hash()
@@ -43,6 +48,7 @@ def node(plain: Any, index: int = 0) -> Any:
         lambda c: c["agent_frames"][0]["assignment"]["policy"]["prompt"].update(novelty=1),
         lambda c: c["agent_frames"][0]["assignment"]["tool_access"]["tools"][0].update(description="", novelty=1),
         lambda c: c["checkpoint"]["tool_state"].update(novelty=1),
+        lambda c: c["agent_frames"][1]["assignment"]["policy"].update(prompt={"novelty": 1}),
         lambda c: c["agent_frames"][0]["assignment"]["policy"].update(provider_id="\u2003p "),
         lambda c: c["agent_frames"][0]["assignment"]["tool_access"].update(hidden_tools=["z", "a", "a"]),
         lambda c: node(c, 2)["body"].update(timestamp=1, node_id=[2], parent_node_id={}, leaf_node_id="x"),
@@ -65,8 +71,6 @@ def test_this_does_not_count(change: Any) -> None:
         lambda c: node(c)["event"]["Conversation"]["parts"][0].update(content="other"),
         lambda c: node(c)["event"]["Conversation"]["parts"][0]["attachment"]["reference"].update(id="other"),
         lambda c: node(c, 2).update(body={"id": 1}),
-        lambda c: node(c, 2).update(body={"role": 1, "id": 1}),
-        lambda c: node(c, 2).update(body={"kind": 1, "content": 1, "id": 1}),
         lambda c: c["agent_frames"][0]["assignment"]["tool_access"]["tools"][0].update(description="x"),
         lambda c: c["checkpoint"].update(execution_state=[1]),
     ],
@@ -96,6 +100,14 @@ def test_the_scrub_reaches_into_opaque_values(body: Any, scrubbed: Any) -> None:
     change(plain)
     text = RuntimeCommit.from_json(plain).hashed_text().decode()
     assert json.dumps({"body": scrubbed}, separators=(",", ":"))[1:-1] in text
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"role": 1}, {"parts": 1}, {"kind": 1, "content": 1}, {"content": 1, "prune_state": 1}]
+)
+def test_an_id_counts_where_nothing_says_that_it_is_a_messages(body: dict[str, Any]) -> None:
+    one, two = (hash_with(lambda c, name=name: node(c, 2).update(body={**body, "id": name})) for name in "ab")
+    assert one != two
 
 
 def test_hashing_changes_nothing() -> None:

@@ -119,8 +119,7 @@ class Executor:
     def serve_checkpoints(self, locker: apsw.Connection, checkpointer: apsw.Connection) -> None:
         """The checkpointer's loop, on two connections of its own; returns when the executor closes."""
     def counters(self) -> dict[str, int]:
-        """commits, batches, largest_batch, conflicts, busy_waits, busy_wait_ms, handoffs, checkpoints, restarts,
-        queued, wal_pages, wal_pages_pending."""
+        """What `lash_store.DatabaseStats` tells of the writer, by the same names."""
     def note_commit(self, members: int) -> None:
         """Count a transaction of `members` Python jobs (the role is held)."""
     def last_wait_ms(self) -> int:

@@ -133,6 +133,9 @@ class Executor:
         """
         self._leave(self._role.holder())
 
+    def kick(self) -> None:
+        """Nothing to do: the worker of this twin starts at once and does not wait for company."""
+
     def serve(self, idle_ms: int) -> list[Ticket] | None:
         """The worker's loop: run plans until Python jobs stand at the head, and return those with the role held.
 
@@ -157,9 +160,9 @@ class Executor:
             raise
 
     def finish(self, ticket: Ticket, outcome: object) -> None:
-        """Answer a Python job; RuntimeError if `serve` did not hand it out or it has been answered."""
+        """Answer a Python job; ValueError if `serve` did not hand it out or it has been answered."""
         if ticket.plan or ticket.state is not State.TAKEN:
-            raise RuntimeError("finish: the ticket was not handed out by serve, or was answered before")
+            raise ValueError("finish: the ticket was not handed out by serve, or was answered before")
         ticket.answer(outcome)
 
     def owned(self) -> bool:

@@ -64,7 +64,8 @@ class WriterRole:
         with self._lock:
             self._refuse_if_stopped()
             self._refuse_if_held()
-            if self._holder is None and not self._jobs:
+            if self._holder is None and (not self._jobs or (job.plan and self._jobs[0].plan)):
+                # Plans that wait for the worker are carried along: waiting for it would only take longer.
                 self._grant(job)
                 return True
             self._append(job)
@@ -149,11 +150,16 @@ class WriterRole:
     def collect(self, holder: object) -> Sequence[Job]:
         """The holder's batch: its own plan, if it has one, and the plans that stand at the head of the queue."""
         with self._lock:
-            members: list[Job] = [holder] if isinstance(holder, Caller) else []
-            while self._jobs and self._jobs[0].plan and len(members) < self._members_max:
+            members: list[Job] = []
+            most = self._members_max - isinstance(holder, Caller)
+            while self._jobs and self._jobs[0].plan and len(members) < most:
                 job = self._jobs.popleft()
                 job.state = State.TAKEN
                 members.append(job)
+            if isinstance(holder, Caller):
+                # Who came before it goes first, so that a thread's jobs keep their order.
+                before = sum(job.enqueued_ns <= holder.enqueued_ns for job in members)
+                members.insert(before, holder)
             self._flight = members
             return members
 

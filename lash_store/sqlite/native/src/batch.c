@@ -293,13 +293,18 @@ static void commit_failed(lash_executor *executor, lash_job **jobs, size_t count
     }
 }
 
+void lash_batch_clean(lash_executor *executor)
+{
+    if (!sqlite3_get_autocommit(executor->db)) {
+        run_statement(executor->rollback);
+    }
+}
+
 static size_t run_locked(lash_executor *executor, lash_job **jobs, size_t count)
 {
     size_t done = 0;
     while (done < count) {
-        if (!sqlite3_get_autocommit(executor->db)) {
-            run_statement(executor->rollback); /* a ROLLBACK that failed before: try to come back from it */
-        }
+        lash_batch_clean(executor); /* after a ROLLBACK that failed: try to come back from it */
         int rc = begin(executor, jobs[done]);
         if (primary(rc) == SQLITE_BUSY) {
             return done + answer_expired(executor, jobs + done, count - done);

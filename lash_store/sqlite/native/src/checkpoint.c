@@ -10,11 +10,15 @@
 
 enum {
     DUE_FRAMES = 1000,     /* 4 MiB of pages not copied back */
-    RESTART_FRAMES = 8000, /* 32 MiB of log */
+    RESTART_FRAMES = 4000, /* 16 MiB of log */
+    LIMIT_FRAMES = 12000,  /* 48 MiB: the checkpointer does not keep up, writers lend a hand */
 };
 
 #define LOCK_BUDGET_NS (1000 * LASH_NS_PER_MS)
 #define PAUSE_NS (20 * LASH_NS_PER_MS)
+#define LONGEST_PAUSE_NS (1000 * LASH_NS_PER_MS)
+#define HAND_PAUSE_NS (5 * LASH_NS_PER_MS)
+#define GIVE_WAY_NS (2 * LASH_NS_PER_MS)
 
 static int frames_due(const lash_executor *executor)
 {
@@ -24,11 +28,29 @@ static int frames_due(const lash_executor *executor)
     return executor->wal_frames >= DUE_FRAMES;
 }
 
+/* Holds the writers back to the pace of the disk when the log outgrows the checkpointer, which on a crowded machine may
+ * get no processor. A log that a reader pins cannot be helped this way, so it is not tried all the time. */
+static void lend_a_hand(lash_executor *executor)
+{
+    int frames, copied;
+    uint64_t now = lash_now_ns();
+    if (lash_handoff_frames(&executor->handoff) < LIMIT_FRAMES || now < executor->hand_due) {
+        return;
+    }
+    int rc = sqlite3_wal_checkpoint_v2(executor->db, "main", SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
+    if (rc == SQLITE_OK) {
+        executor->hand_due = lash_now_ns() + HAND_PAUSE_NS;
+    } else {
+        lash_sleep_ns(GIVE_WAY_NS); /* somebody is at it: let that thread have the processor */
+    }
+}
+
 void lash_checkpoint_look(lash_executor *executor)
 {
     if (!frames_due(executor)) {
         return;
     }
+    lend_a_hand(executor);
     lash_mutex_lock(&executor->lock);
     if (!executor->checkpointer_started) {
         executor->checkpointer_wanted = 1;
@@ -40,10 +62,10 @@ void lash_checkpoint_look(lash_executor *executor)
     lash_mutex_unlock(&executor->lock);
 }
 
-int lash_checkpoint_start_if_wanted(lash_executor *executor)
+void lash_checkpoint_start_if_wanted(lash_executor *executor)
 {
     if (!executor->checkpointer_wanted) { /* a stale zero only puts it off to the next call */
-        return 0;
+        return;
     }
     lash_mutex_lock(&executor->lock);
     int start = executor->checkpointer_wanted && !executor->checkpointer_started && executor->state == RUNNING;
@@ -51,11 +73,18 @@ int lash_checkpoint_start_if_wanted(lash_executor *executor)
     executor->checkpointer_wanted = 0;
     lash_mutex_unlock(&executor->lock);
     if (!start) {
-        return 0;
+        return;
     }
     PyObject *result = PyObject_CallNoArgs(executor->start_checkpointer);
+    if (result == NULL) {
+        /* No reason to fail a plan that is committed: the statistics tell, and the next commit asks again. */
+        PyErr_Clear();
+        lash_mutex_lock(&executor->lock);
+        executor->checkpointer_started = 0;
+        executor->checkpoint_errors++;
+        lash_mutex_unlock(&executor->lock);
+    }
     Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
 }
 
 static int step_once(sqlite3 *db, const char *text)
@@ -94,7 +123,8 @@ static void count_locked(lash_executor *executor, int rc, int64_t *counter)
     }
 }
 
-static void checkpoint(lash_executor *executor, sqlite3 *locker, lash_handoff *handoff, sqlite3 *checkpointer)
+/* One round. Returns whether it got everything. */
+static int checkpoint(lash_executor *executor, sqlite3 *locker, lash_handoff *handoff, sqlite3 *checkpointer)
 {
     int frames = 0, copied = 0;
     int rc = sqlite3_wal_checkpoint_v2(checkpointer, "main", SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
@@ -105,21 +135,30 @@ static void checkpoint(lash_executor *executor, sqlite3 *locker, lash_handoff *h
     lash_mutex_lock(&executor->lock);
     count_locked(executor, rc, &executor->checkpoints);
     count_locked(executor, rest, &executor->restarts);
-    if (rc != SQLITE_OK || copied == 0) {
-        /* Another process is at it, or a reader holds the log: look again later, not in a circle. */
-        uint64_t until = lash_now_ns() + PAUSE_NS;
-        while (executor->state == RUNNING && lash_now_ns() < until) {
-            lash_cond_wait_until(&executor->checkpointer_wakes, &executor->lock, until);
-        }
-    }
     executor->checkpoint_due = 0;
     lash_mutex_unlock(&executor->lock);
+    return rc == SQLITE_OK && (copied == frames || rest == SQLITE_OK);
+}
+
+/* A checkpoint that another process is at, that a reader holds up, or that failed is tried again by itself, less and
+ * less often: nobody may write any more and ask for it. */
+static void pause_locked(lash_executor *executor, uint64_t ns)
+{
+    uint64_t until = lash_now_ns() + ns;
+    while (executor->state == RUNNING && lash_now_ns() < until) {
+        lash_cond_wait_until(&executor->checkpointer_wakes, &executor->lock, until);
+    }
+    executor->checkpoint_due = 1;
 }
 
 void lash_checkpoint_serve(lash_executor *executor, sqlite3 *locker, sqlite3 *checkpointer)
 {
     lash_handoff handoff;
+    /* A connection that has not read yet does not know that there is a log. An error shows at the first checkpoint. */
+    step_once(locker, "SELECT count(*) FROM sqlite_schema");
+    step_once(checkpointer, "SELECT count(*) FROM sqlite_schema");
     lash_handoff_init(&handoff, locker, LOCK_BUDGET_NS);
+    uint64_t pause_ns = PAUSE_NS;
     lash_mutex_lock(&executor->lock);
     while (executor->state == RUNNING) {
         if (!executor->checkpoint_due) {
@@ -127,8 +166,14 @@ void lash_checkpoint_serve(lash_executor *executor, sqlite3 *locker, sqlite3 *ch
             continue;
         }
         lash_mutex_unlock(&executor->lock);
-        checkpoint(executor, locker, &handoff, checkpointer);
+        int complete = checkpoint(executor, locker, &handoff, checkpointer);
         lash_mutex_lock(&executor->lock);
+        if (complete) {
+            pause_ns = PAUSE_NS;
+        } else if (!executor->checkpoint_due) {
+            pause_locked(executor, pause_ns);
+            pause_ns = pause_ns * 2 < LONGEST_PAUSE_NS ? pause_ns * 2 : LONGEST_PAUSE_NS;
+        }
     }
     lash_mutex_unlock(&executor->lock);
     lash_handoff_detach(&handoff, locker);

@@ -1,375 +1,5 @@
+/* The executor as a Python object: its making and end, its counters. */
 #include "executor.h"
-
-#include <string.h>
-
-enum { MAX_CALLS = 16 };
-
-/* How long the worker waits for more jobs to share a commit, at most. */
-#define PATIENCE_NS (1 * LASH_NS_PER_MS)
-
-static PyObject *raise_with_path(PyObject *kind, lash_executor *executor)
-{
-    PyObject *error = PyObject_CallFunctionObjArgs(kind, executor->path, NULL);
-    if (error != NULL) {
-        PyErr_SetObject(kind, error);
-        Py_DECREF(error);
-    }
-    return NULL;
-}
-
-/* -1 with an exception set if the executor cannot take blocking work from this thread. */
-static int check_usable(lash_executor *executor, int blocking)
-{
-    if (!executor->ready || executor->state != RUNNING) {
-        raise_with_path(executor->module->store_closed, executor);
-        return -1;
-    }
-    if (blocking && executor->role_thread == PyThread_get_thread_ident()) {
-        raise_with_path(executor->module->store_reentered, executor);
-        return -1;
-    }
-    return 0;
-}
-
-/* Queues a blocking job and sees it through: by another holder of the role, or by running batches until it is done. */
-static int run_blocking(lash_executor *executor, lash_job *job)
-{
-    lash_mutex_lock(&executor->lock);
-    if (executor->state != RUNNING) {
-        lash_mutex_unlock(&executor->lock);
-        return -1;
-    }
-    job->enqueued_ns = lash_now_ns();
-    lash_queue_push_locked(executor, job);
-    int mine = lash_role_wait_locked(executor, job);
-    while (mine) {
-        lash_mutex_unlock(&executor->lock);
-        lash_role_run_batch(executor, 0);
-        lash_mutex_lock(&executor->lock);
-        if (job->state == JOB_FINISHED) {
-            lash_role_pass_on_locked(executor);
-            break;
-        }
-        if (executor->head->kind != JOB_PLAN) {
-            lash_role_pass_on_locked(executor);
-            mine = lash_role_wait_locked(executor, job);
-        }
-    }
-    lash_mutex_unlock(&executor->lock);
-    return 0;
-}
-
-static PyObject *executor_run(PyObject *self, PyObject *steps)
-{
-    lash_executor *executor = (lash_executor *)self;
-    lash_job job;
-    if (check_usable(executor, 1) != 0) {
-        return NULL;
-    }
-    memset(&job, 0, sizeof job);
-    if (lash_cond_init(&job.cond) != 0) {
-        return PyErr_NoMemory();
-    }
-    PyObject *outcome = NULL;
-    if (lash_job_compile(&job, executor, steps) == 0) {
-        int rc;
-        Py_BEGIN_ALLOW_THREADS
-        rc = run_blocking(executor, &job);
-        Py_END_ALLOW_THREADS
-        outcome = rc == 0 ? lash_job_outcome(&job) : raise_with_path(executor->module->store_closed, executor);
-    }
-    lash_job_clear(&job);
-    lash_cond_destroy(&job.cond);
-    if (outcome != NULL && lash_checkpoint_start_if_wanted(executor) != 0) {
-        Py_CLEAR(outcome);
-    }
-    return outcome;
-}
-
-/* Queues a ticket and sees that a worker will come for it. */
-static PyObject *enqueue(lash_executor *executor, lash_ticket *ticket)
-{
-    lash_mutex_lock(&executor->lock);
-    if (executor->state != RUNNING) {
-        lash_mutex_unlock(&executor->lock);
-        Py_DECREF((PyObject *)ticket);
-        return raise_with_path(executor->module->store_closed, executor);
-    }
-    ticket->job.enqueued_ns = lash_now_ns();
-    Py_INCREF((PyObject *)ticket); /* the queue's; given back by drain or withdraw */
-    lash_queue_push_locked(executor, &ticket->job);
-    int start = executor->worker == WORKER_ABSENT;
-    if (start) {
-        executor->worker = WORKER_STARTING;
-    } else if (!executor->role_taken && (executor->queued == 1 || lash_queue_worth_a_batch(executor))) {
-        lash_cond_signal(&executor->worker_wakes);
-    }
-    lash_mutex_unlock(&executor->lock);
-    if (start) {
-        PyObject *result = PyObject_CallNoArgs(executor->start_worker);
-        if (result == NULL) {
-            lash_mutex_lock(&executor->lock);
-            executor->worker = WORKER_ABSENT; /* the next submission tries again, and serves this one too */
-            lash_mutex_unlock(&executor->lock);
-            Py_DECREF((PyObject *)ticket);
-            return NULL;
-        }
-        Py_DECREF(result);
-    }
-    return (PyObject *)ticket;
-}
-
-static int check_mailbox(lash_executor *executor, PyObject *mailbox)
-{
-    int right = PyObject_IsInstance(mailbox, executor->module->mailbox_type);
-    if (right == 0) {
-        PyErr_SetString(PyExc_TypeError, "mailbox must be a Mailbox");
-    }
-    return right > 0 ? 0 : -1;
-}
-
-static PyObject *executor_submit(PyObject *self, PyObject *args)
-{
-    lash_executor *executor = (lash_executor *)self;
-    PyObject *steps, *mailbox, *token;
-    if (!PyArg_UnpackTuple(args, "submit", 3, 3, &steps, &mailbox, &token) || check_mailbox(executor, mailbox) != 0 ||
-        check_usable(executor, 0) != 0) {
-        return NULL;
-    }
-    lash_ticket *ticket = lash_ticket_new(executor, JOB_PLAN, mailbox, token);
-    if (ticket != NULL && lash_job_compile(&ticket->job, executor, steps) != 0) {
-        Py_CLEAR(ticket);
-    }
-    return ticket ? enqueue(executor, ticket) : NULL;
-}
-
-static PyObject *executor_submit_call(PyObject *self, PyObject *args)
-{
-    lash_executor *executor = (lash_executor *)self;
-    PyObject *call, *mailbox, *token;
-    if (!PyArg_UnpackTuple(args, "submit_call", 3, 3, &call, &mailbox, &token) ||
-        check_mailbox(executor, mailbox) != 0 || check_usable(executor, 0) != 0) {
-        return NULL;
-    }
-    lash_ticket *ticket = lash_ticket_new(executor, JOB_CALL, mailbox, token);
-    if (ticket != NULL) {
-        ticket->job.call = Py_NewRef(call);
-    }
-    return ticket ? enqueue(executor, ticket) : NULL;
-}
-
-static PyObject *executor_acquire(PyObject *self, PyObject *unused)
-{
-    (void)unused;
-    lash_executor *executor = (lash_executor *)self;
-    lash_job job;
-    if (check_usable(executor, 1) != 0) {
-        return NULL;
-    }
-    memset(&job, 0, sizeof job);
-    job.kind = JOB_ROLE;
-    if (lash_cond_init(&job.cond) != 0) {
-        return PyErr_NoMemory();
-    }
-    int mine = 0;
-    Py_BEGIN_ALLOW_THREADS
-    lash_mutex_lock(&executor->lock);
-    if (executor->state == RUNNING) {
-        job.enqueued_ns = lash_now_ns();
-        lash_queue_push_locked(executor, &job);
-        mine = lash_role_wait_locked(executor, &job);
-        if (mine) {
-            lash_queue_remove_locked(executor, &job);
-            executor->role_thread = PyThread_get_thread_ident();
-        }
-    }
-    lash_mutex_unlock(&executor->lock);
-    if (mine) {
-        lash_handoff_before_begin(&executor->handoff, 0); /* for the BEGIN that Python is about to issue */
-    }
-    Py_END_ALLOW_THREADS
-    lash_cond_destroy(&job.cond);
-    return mine ? Py_NewRef(Py_None) : raise_with_path(executor->module->store_closed, executor);
-}
-
-static PyObject *executor_release(PyObject *self, PyObject *unused)
-{
-    (void)unused;
-    lash_executor *executor = (lash_executor *)self;
-    if (executor->role_thread != PyThread_get_thread_ident()) {
-        PyErr_SetString(PyExc_RuntimeError, "release() by a thread that does not hold the writer role");
-        return NULL;
-    }
-    Py_BEGIN_ALLOW_THREADS
-    lash_handoff_after_begin(&executor->handoff);
-    lash_handoff_released(&executor->handoff, 1);
-    lash_checkpoint_look(executor);
-    lash_mutex_lock(&executor->lock);
-    executor->role_thread = 0;
-    lash_role_pass_on_locked(executor);
-    lash_mutex_unlock(&executor->lock);
-    Py_END_ALLOW_THREADS
-    if (lash_checkpoint_start_if_wanted(executor) != 0) {
-        return NULL;
-    }
-    return Py_NewRef(Py_None);
-}
-
-/* Waits until there is work that the worker may take: 1, or 0 when it should leave (and is marked as gone). */
-static int worker_wait_locked(lash_executor *executor, uint64_t idle_ns)
-{
-    uint64_t until = lash_now_ns() + idle_ns;
-    uint64_t patience_ends = 0;
-    for (;;) {
-        if (executor->checkpointer_wanted) {
-            return 1;
-        }
-        uint64_t now = lash_now_ns();
-        uint64_t wake = until;
-        if (executor->role_taken || executor->head == NULL || executor->head->waiting) {
-            patience_ends = 0;
-            if (executor->role_taken || executor->head != NULL) {
-                wake = until = now + idle_ns;
-            } else if (executor->state == STOPPING || now >= until) {
-                executor->worker = WORKER_ABSENT;
-                return 0;
-            }
-        } else {
-            if (patience_ends == 0) {
-                patience_ends = now + PATIENCE_NS;
-            }
-            if (executor->kicked || now >= patience_ends || lash_queue_worth_a_batch(executor)) {
-                return 1;
-            }
-            wake = patience_ends;
-        }
-        lash_cond_wait_until(&executor->worker_wakes, &executor->lock, wake);
-    }
-}
-
-static size_t take_calls_locked(lash_executor *executor, lash_job **calls)
-{
-    size_t count = 0;
-    while (count < MAX_CALLS && executor->head && executor->head->kind == JOB_CALL) {
-        calls[count] = executor->head;
-        lash_queue_remove_locked(executor, calls[count]);
-        calls[count++]->state = JOB_RUNNING;
-    }
-    if (count > 0) {
-        executor->running += (int64_t)count;
-        executor->role_thread = PyThread_get_thread_ident();
-    }
-    return count;
-}
-
-/* Runs plans until closures stand at the head (their number), or the worker should leave (0) or see to the
- * checkpointer's start (-1). */
-static int serve(lash_executor *executor, uint64_t idle_ns, lash_job **calls)
-{
-    lash_mutex_lock(&executor->lock);
-    executor->worker = WORKER_PRESENT;
-    while (worker_wait_locked(executor, idle_ns)) {
-        if (executor->checkpointer_wanted) {
-            lash_mutex_unlock(&executor->lock);
-            return -1;
-        }
-        executor->role_taken = 1;
-        executor->kicked = 0;
-        size_t count = take_calls_locked(executor, calls);
-        if (count > 0) {
-            lash_mutex_unlock(&executor->lock);
-            lash_handoff_before_begin(&executor->handoff, 0);
-            return (int)count;
-        }
-        lash_mutex_unlock(&executor->lock);
-        lash_role_run_batch(executor, 1);
-        lash_mutex_lock(&executor->lock);
-        lash_role_pass_on_locked(executor);
-    }
-    lash_mutex_unlock(&executor->lock);
-    return 0;
-}
-
-/* The tickets of jobs that serve took. If there is no memory for the list they are answered as closed, not lost. */
-static PyObject *ticket_list(lash_executor *executor, lash_job **calls, int count)
-{
-    PyObject *list = PyList_New(0);
-    for (int i = 0; list != NULL && i < count; i++) {
-        if (PyList_Append(list, calls[i]->object) != 0) {
-            Py_CLEAR(list);
-        }
-    }
-    if (list == NULL) {
-        for (int i = 0; i < count; i++) {
-            calls[i]->outcome = OUTCOME_CLOSED;
-            lash_jobs_answer(executor, &calls[i], 1);
-        }
-        lash_mutex_lock(&executor->lock);
-        executor->role_thread = 0;
-        lash_role_pass_on_locked(executor);
-        lash_mutex_unlock(&executor->lock);
-    }
-    return list;
-}
-
-static PyObject *executor_kick(PyObject *self, PyObject *unused)
-{
-    (void)unused;
-    lash_executor *executor = (lash_executor *)self;
-    lash_mutex_lock(&executor->lock);
-    if (executor->head != NULL && !executor->kicked) {
-        executor->kicked = 1;
-        if (!executor->role_taken) {
-            lash_cond_signal(&executor->worker_wakes);
-        }
-    }
-    lash_mutex_unlock(&executor->lock);
-    return Py_NewRef(Py_None);
-}
-
-static PyObject *executor_serve(PyObject *self, PyObject *argument)
-{
-    lash_executor *executor = (lash_executor *)self;
-    lash_job *calls[MAX_CALLS];
-    long long idle_ms = PyLong_AsLongLong(argument);
-    if (idle_ms == -1 && PyErr_Occurred()) {
-        return NULL;
-    }
-    for (;;) {
-        int count;
-        Py_BEGIN_ALLOW_THREADS
-        count = serve(executor, (uint64_t)(idle_ms > 0 ? idle_ms : 0) * LASH_NS_PER_MS, calls);
-        Py_END_ALLOW_THREADS
-        if (count > 0) {
-            return ticket_list(executor, calls, count);
-        }
-        if (count == 0) {
-            return Py_NewRef(Py_None);
-        }
-        if (lash_checkpoint_start_if_wanted(executor) != 0) {
-            PyErr_WriteUnraisable(self); /* the log stays longer than it should; commits must go on */
-        }
-    }
-}
-
-static PyObject *executor_finish(PyObject *self, PyObject *args)
-{
-    lash_executor *executor = (lash_executor *)self;
-    PyObject *object, *answer;
-    if (!PyArg_UnpackTuple(args, "finish", 2, 2, &object, &answer)) {
-        return NULL;
-    }
-    lash_ticket *ticket = (lash_ticket *)object;
-    if (Py_TYPE(object) != (PyTypeObject *)executor->module->ticket_type || ticket->executor != executor ||
-        ticket->job.kind != JOB_CALL || ticket->job.state != JOB_RUNNING) {
-        PyErr_SetString(PyExc_ValueError, "finish() takes a ticket that serve() returned and that has no answer yet");
-        return NULL;
-    }
-    ticket->job.answer = Py_NewRef(answer);
-    lash_job *job = &ticket->job;
-    lash_jobs_answer(executor, &job, 1);
-    return Py_NewRef(Py_None);
-}
 
 static PyObject *executor_owned(PyObject *self, PyObject *unused)
 {
@@ -402,6 +32,7 @@ static PyObject *executor_serve_checkpoints(PyObject *self, PyObject *args)
     Py_BEGIN_ALLOW_THREADS
     lash_checkpoint_serve((lash_executor *)self, locker_db, checkpointer_db);
     Py_END_ALLOW_THREADS
+    PyErr_Clear(); /* a VFS written in Python leaves its exception behind; the counters tell of it */
     return Py_NewRef(Py_None);
 }
 
@@ -423,9 +54,7 @@ static PyObject *executor_note_commit(PyObject *self, PyObject *argument)
 static PyObject *executor_last_wait_ms(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    const lash_handoff *handoff = &((lash_executor *)self)->handoff;
-    uint64_t waited = handoff->wait_began ? lash_now_ns() - handoff->wait_began : (uint64_t)handoff->last_wait_ns;
-    return PyLong_FromUnsignedLongLong(waited / LASH_NS_PER_MS);
+    return PyLong_FromLongLong((long long)((lash_executor *)self)->handoff.last_wait_ns / (long long)LASH_NS_PER_MS);
 }
 
 static PyObject *executor_counters(PyObject *self, PyObject *unused)
@@ -440,7 +69,7 @@ static PyObject *executor_counters(PyObject *self, PyObject *unused)
                          (long long)executor->commits, "batches", (long long)executor->batches, "largest_batch",
                          (long long)executor->largest_batch, "conflicts", (long long)executor->conflicts, "busy_waits",
                          (long long)handoff->waits, "busy_wait_ms", (long long)(handoff->waited_ns / 1000000),
-                         "handoffs", (long long)handoff->handoffs, "checkpoints", (long long)executor->checkpoints,
+                         "handoffs", (long long)(handoff->handoffs + executor->promotions), "checkpoints", (long long)executor->checkpoints,
                          "restarts", (long long)executor->restarts, "checkpoint_errors",
                          (long long)executor->checkpoint_errors, "queued", (long long)executor->queued, "wal_pages",
                          pages, "wal_pages_pending", pending);
@@ -502,6 +131,9 @@ static PyObject *executor_wait_idle(PyObject *self, PyObject *argument)
         lash_cond_wait_until(&executor->rests, &executor->lock, until);
     }
     executor->resting_watched--;
+    if (executor->resting_watched > 0) {
+        lash_cond_signal(&executor->rests); /* one signal wakes one: pass it on */
+    }
     idle = !executor->role_taken && executor->head == NULL;
     lash_mutex_unlock(&executor->lock);
     Py_END_ALLOW_THREADS
@@ -661,14 +293,14 @@ static void executor_dealloc(PyObject *self)
 }
 
 static PyMethodDef executor_methods[] = {
-    {"run", executor_run, METH_O, "Run a plan on the calling thread, or wait for another thread to carry it along."},
-    {"submit", executor_submit, METH_VARARGS, "Queue a plan for the worker."},
-    {"acquire", executor_acquire, METH_NOARGS, "Wait in the queue for the writer role and take it."},
-    {"submit_call", executor_submit_call, METH_VARARGS, "Queue a Python job for the worker."},
-    {"release", executor_release, METH_NOARGS, "Give the writer role back."},
-    {"kick", executor_kick, METH_NOARGS, "Have the worker run what is queued."},
-    {"serve", executor_serve, METH_O, "Run plans until Python jobs stand at the head, and return those."},
-    {"finish", executor_finish, METH_VARARGS, "Answer a Python job."},
+    {"run", lash_executor_run, METH_O, "Run a plan on the calling thread, or wait for another thread to carry it along."},
+    {"submit", lash_executor_submit, METH_VARARGS, "Queue a plan for the worker."},
+    {"acquire", lash_executor_acquire, METH_NOARGS, "Wait in the queue for the writer role and take it."},
+    {"submit_call", lash_executor_submit_call, METH_VARARGS, "Queue a Python job for the worker."},
+    {"release", lash_executor_release, METH_NOARGS, "Give the writer role back."},
+    {"kick", lash_executor_kick, METH_NOARGS, "Have the worker run what is queued."},
+    {"serve", lash_executor_serve, METH_O, "Run plans until Python jobs stand at the head, and return those."},
+    {"finish", lash_executor_finish, METH_VARARGS, "Answer a Python job."},
     {"owned", executor_owned, METH_NOARGS, "True when the calling thread holds the writer role in Python."},
     {"serve_checkpoints", executor_serve_checkpoints, METH_VARARGS, "The checkpointer's loop."},
     {"counters", executor_counters, METH_NOARGS, "What was counted so far."},

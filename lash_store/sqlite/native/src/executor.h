@@ -68,6 +68,7 @@ struct lash_executor {
     lash_job *head;
     lash_job *tail;
     int64_t queued;
+    int64_t promotions; /* times the role went to a thread that waited */
     int role_taken;
     unsigned long role_thread; /* who holds it in Python code (acquire, serve); 0: nobody, or C code */
     int worker;
@@ -87,6 +88,7 @@ struct lash_executor {
     sqlite3_stmt *release;
     sqlite3_stmt *rollback_to;
     lash_handoff handoff;
+    uint64_t hand_due; /* when this writer may do a checkpoint itself again */
     int wal_frames; /* as the WAL hook last told */
     int64_t commits;
     int64_t batches;
@@ -106,6 +108,7 @@ struct lash_executor {
  * time under the lock was over or it was not to be had yet, are left in `jobs` behind the returned number of answered
  * ones. */
 size_t lash_batch_run(lash_executor *executor, lash_job **jobs, size_t count);
+void lash_batch_clean(lash_executor *executor); /* rolls back what is open; the caller holds the writer role */
 int lash_batch_prepare(lash_executor *executor); /* SQLite's result code */
 void lash_batch_finalize(lash_executor *executor);
 
@@ -114,6 +117,8 @@ void lash_queue_push_locked(lash_executor *executor, lash_job *job);
 void lash_queue_remove_locked(lash_executor *executor, lash_job *job);
 /* Whether so much is queued that more would not make a better batch: no need to wait for a kick. */
 int lash_queue_worth_a_batch(const lash_executor *executor);
+/* If the role is free: sees that whoever stands at the head of the queue gets it. */
+void lash_role_offer_locked(lash_executor *executor);
 void lash_role_pass_on_locked(lash_executor *executor); /* the caller holds the writer role, and no longer afterwards */
 void lash_role_run_batch(lash_executor *executor, int idle_after); /* role held, lock and GIL not */
 /* Waits for the role, or until the job was carried along by another holder: 1 if the role is now the caller's. */
@@ -127,10 +132,24 @@ void lash_mailbox_put(lash_mailbox *mailbox, lash_job *first, lash_job *last); /
 /* checkpoint.c */
 void lash_checkpoint_look(lash_executor *executor); /* after a commit; role held, lock not, no GIL */
 void lash_checkpoint_serve(lash_executor *executor, sqlite3 *locker, sqlite3 *checkpointer); /* no GIL */
-int lash_checkpoint_start_if_wanted(lash_executor *executor); /* GIL held; -1 with an exception set */
+void lash_checkpoint_start_if_wanted(lash_executor *executor); /* GIL held */
 
 /* executor.c; GIL held; NULL with an exception set. */
 sqlite3 *lash_pointer_of(PyObject *connection);
+
+/* blocking.c, methods and what both kinds of callers need; GIL held. */
+PyObject *lash_raise_with_path(PyObject *kind, lash_executor *executor); /* NULL */
+int lash_check_usable(lash_executor *executor, int blocking);            /* -1 with an exception set if it is not */
+PyObject *lash_executor_run(PyObject *self, PyObject *steps);
+PyObject *lash_executor_acquire(PyObject *self, PyObject *unused);
+PyObject *lash_executor_release(PyObject *self, PyObject *unused);
+
+/* worker.c, methods. */
+PyObject *lash_executor_submit(PyObject *self, PyObject *args);
+PyObject *lash_executor_submit_call(PyObject *self, PyObject *args);
+PyObject *lash_executor_kick(PyObject *self, PyObject *unused);
+PyObject *lash_executor_serve(PyObject *self, PyObject *argument);
+PyObject *lash_executor_finish(PyObject *self, PyObject *args);
 
 /* ticket.c */
 lash_ticket *lash_ticket_new(lash_executor *executor, lash_job_kind kind, PyObject *mailbox, PyObject *token);

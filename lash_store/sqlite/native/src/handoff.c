@@ -3,7 +3,7 @@
  * SQLite's lock is the only authority. Left to itself it is unfair: whoever releases it takes it again before a sleeper
  * wakes, and sleepers back off to 100 ms. So the openers of a file keep an order among themselves, by hints:
  *
- *   the holder commits again and again until its turn (TURN_NS) is over, then wakes the one on deck and steps aside;
+ *   the holder commits again and again until its turn is over, then wakes the one on deck and steps aside;
  *   one process at a time is on deck: it is awake nearly at once when the turn passes, and otherwise looks every
  *     DECK_NAP_NS whether the holder still commits, so a holder that stops without a word costs no more than that;
  *   all others sleep on the bench, first come first served; each holder calls one of them to the deck at its first
@@ -30,10 +30,14 @@ enum {
     INDEX_REGION = 32768,
 };
 
-#define TURN_NS (1000 * LASH_NS_PER_US)
+/* A turn is counted in transactions, so that all get the same even when the machine stalls one of them, and bounded in
+ * time for the sake of those who wait behind long ones. */
+enum { TURN_TRANSACTIONS = 64 };
+#define TURN_NS (2 * LASH_NS_PER_MS)
+#define STEP_ASIDE_NS (1 * LASH_NS_PER_MS)
 #define DECK_NAP_NS (150 * LASH_NS_PER_US)
 #define BENCH_FIRST_NAP_NS (300 * LASH_NS_PER_US)
-#define BENCH_NAP_NS (25 * LASH_NS_PER_MS)
+#define BENCH_NAP_NS (50 * LASH_NS_PER_MS)
 #define DECK_LIMIT_NS (4 * TURN_NS)
 #define PLAIN_NAP_NS (300 * LASH_NS_PER_US)
 #define DISORDER_NS (1000 * LASH_NS_PER_MS)
@@ -182,17 +186,27 @@ static void find_words(lash_handoff *handoff, sqlite3 *db)
 
 #endif
 
+static void settle_wait(lash_handoff *handoff)
+{
+    if (handoff->wait_began != 0) {
+        handoff->last_wait_ns = (int64_t)(lash_now_ns() - handoff->wait_began);
+        handoff->waited_ns += handoff->last_wait_ns;
+        handoff->waits++;
+        handoff->wait_began = 0;
+        handoff->had_to_wait = 1;
+    }
+}
+
 static int on_busy(void *context, int tries)
 {
     lash_handoff *handoff = context;
     uint64_t now = lash_now_ns();
-    if (handoff->wait_began == 0) {
+    if (tries == 0) {
+        settle_wait(handoff); /* of a statement before this one: Python code runs several for one role */
         handoff->wait_began = now;
-        if (handoff->deadline == 0) {
-            handoff->deadline = now + handoff->budget_ns;
-        }
-    }
-    if (now >= handoff->deadline && tries > 0) {
+        handoff->deadline = handoff->fixed_deadline ? handoff->fixed_deadline : now + handoff->budget_ns;
+    } else if (now >= handoff->deadline) {
+        settle_wait(handoff);
         return 0;
     }
 #if LASH_HAVE_FUTEX
@@ -224,19 +238,20 @@ void lash_handoff_detach(lash_handoff *handoff, sqlite3 *db)
 void lash_handoff_before_begin(lash_handoff *handoff, uint64_t deadline_ns)
 {
     handoff->wait_began = 0;
-    handoff->deadline = deadline_ns;
+    handoff->last_wait_ns = 0;
+    handoff->had_to_wait = 0;
+    handoff->fixed_deadline = deadline_ns;
     handoff->on_deck = 0;
 #if LASH_HAVE_FUTEX
     if (handoff->gave_way_at != 0 && handoff->turn != NULL) {
         uint64_t now = lash_now_ns();
-        if (now - handoff->gave_way_at < TURN_NS) {
+        if (now - handoff->gave_way_at < STEP_ASIDE_NS) {
             /* The one on deck was only just woken; to try the lock now would take it from under its nose. */
             handoff->wait_began = now;
-            if (deadline_ns == 0) {
-                handoff->deadline = now + handoff->budget_ns;
-            }
+            handoff->deadline = deadline_ns ? deadline_ns : now + handoff->budget_ns;
             approach_bench(handoff);
             wait_on_bench(handoff);
+            settle_wait(handoff);
         }
         handoff->gave_way_at = 0;
     }
@@ -245,28 +260,28 @@ void lash_handoff_before_begin(lash_handoff *handoff, uint64_t deadline_ns)
 
 void lash_handoff_after_begin(lash_handoff *handoff)
 {
-    handoff->last_wait_ns = 0;
-    if (handoff->wait_began != 0) {
-        uint64_t now = lash_now_ns();
-        handoff->last_wait_ns = (int64_t)(now - handoff->wait_began);
-        handoff->waited_ns += handoff->last_wait_ns;
-        handoff->waits++;
-        handoff->possession_began = now;
+    settle_wait(handoff);
+    if (handoff->had_to_wait) {
+        handoff->had_to_wait = 0;
+        handoff->possession_began = lash_now_ns();
+        /* Somebody took the lock in the middle of our turn: what was left of it comes on top of the next one. */
+        int left = handoff->turn_open ? TURN_TRANSACTIONS - handoff->possession_count : 0;
+        handoff->possession_count = left <= 0 ? 0 : left < TURN_TRANSACTIONS ? -left : -TURN_TRANSACTIONS;
+        handoff->turn_open = 1;
         handoff->deck_called = 0;
-        handoff->wait_began = 0;
     }
-    handoff->deadline = 0;
     handoff->on_deck = 0;
 }
 
 void lash_handoff_released(lash_handoff *handoff, int idle)
 {
 #if LASH_HAVE_FUTEX
+    handoff->possession_count++;
     if (handoff->turn == NULL || (!handoff->deck_called && !(peek(handoff->bench) & BENCH_OCCUPIED))) {
         return;
     }
     uint64_t now = lash_now_ns();
-    if (!idle && now - handoff->possession_began < TURN_NS) {
+    if (!idle && handoff->possession_count < TURN_TRANSACTIONS && now - handoff->possession_began < TURN_NS) {
         if (!handoff->deck_called) {
             handoff->deck_called = call_from_bench(handoff, 0);
         }
@@ -282,6 +297,8 @@ void lash_handoff_released(lash_handoff *handoff, int idle)
         handoff->handoffs++;
     }
     handoff->possession_began = now;
+    handoff->possession_count = 0;
+    handoff->turn_open = 0;
     handoff->deck_called = 0;
 #else
     (void)handoff;

@@ -16,14 +16,18 @@ typedef struct {
 
     uint64_t budget_ns;   /* how long one wait may take */
     uint64_t random;      /* state of the jitter */
-    uint64_t wait_began;  /* of the current wait, 0 when there is none */
-    uint64_t deadline;    /* of the current wait, 0: wait_began + budget */
+    uint64_t wait_began;     /* of the current wait, 0 when there is none */
+    uint64_t deadline;       /* of the current wait */
+    uint64_t fixed_deadline; /* as the caller set it; 0: each wait has the whole budget */
+    int had_to_wait;
     int on_deck;
     uint32_t bench_seen; /* the bench's word when we said that we come */
     uint32_t turn_seen;
     uint64_t disorder_until; /* the lock is held by somebody who keeps no order: nobody will call us before then */
     int deck_called;         /* by us, in this possession */
     uint64_t possession_began; /* since when this process has had the lock without handing it off */
+    int possession_count; /* transactions since then; below zero: so many on top */
+    int turn_open;        /* it was not handed off yet */
     uint64_t gave_way_at;      /* when it last handed the lock to a waiter, 0: not */
 
     /* Counters; written by the holder of the writer role, read by anyone. */

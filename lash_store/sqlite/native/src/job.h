@@ -96,8 +96,10 @@ typedef struct lash_job {
 
 /* values.c, GIL held. */
 int lash_job_compile(lash_job *job, lash_executor *executor, PyObject *steps); /* -1 with an exception set */
+void lash_job_clear(lash_job *job);                                           /* gives everything back */
+
+/* outcomes.c, GIL held. */
 PyObject *lash_job_outcome(lash_job *job);
-void lash_job_clear(lash_job *job); /* gives everything back */
 
 /* rows.c, no GIL needed. */
 void lash_job_forget_results(lash_job *job);             /* before the plan is run again */

@@ -38,8 +38,7 @@ static lash_job *take_all(lash_mailbox *mailbox)
 
 static PyObject *outcome_of(lash_job *job)
 {
-    return job->kind == JOB_CALL && job->outcome != OUTCOME_CLOSED ? Py_NewRef(job->answer ? job->answer : Py_None)
-                                                                   : lash_job_outcome(job);
+    return job->answer != NULL ? Py_NewRef(job->answer) : lash_job_outcome(job);
 }
 
 static int append_delivery(PyObject *list, lash_job *job)

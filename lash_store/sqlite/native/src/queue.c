@@ -4,7 +4,7 @@
 
 enum {
     MAX_BATCH = 128,
-    MIN_AUDIENCE = 32,
+    MANY = 32,
 };
 
 void lash_queue_push_locked(lash_executor *executor, lash_job *job)
@@ -24,12 +24,13 @@ void lash_queue_push_locked(lash_executor *executor, lash_job *job)
     }
 }
 
-/* Half of those who are under way: while their batch runs, the other half makes its next jobs. With less, batches would
- * dwindle: each small one is answered before others can join it, and sends its few callers off on their own again. */
+/* A few callers: all of them. Many: half of them, so that while one half's batch runs the other half makes its next jobs.
+ * With less, batches would dwindle: each small one is answered before others can join it, and sends its few callers off
+ * on their own again. */
 int lash_queue_worth_a_batch(const lash_executor *executor)
 {
-    return executor->state == STOPPING || executor->head->kind != JOB_PLAN ||
-           executor->queued * 2 >= (executor->audience > MIN_AUDIENCE ? executor->audience : MIN_AUDIENCE);
+    int64_t wanted = executor->audience >= MANY ? executor->audience / 2 : executor->audience;
+    return executor->queued >= wanted || executor->state == STOPPING || executor->head->kind != JOB_PLAN;
 }
 
 static void push_front_locked(lash_executor *executor, lash_job *job)
@@ -77,6 +78,7 @@ static size_t take_plans_locked(lash_executor *executor, lash_job **jobs, size_t
 static void promote_locked(lash_executor *executor, lash_job *job)
 {
     executor->role_taken = 1;
+    executor->promotions++;
     job->promoted = 1;
     lash_cond_signal(&job->cond);
 }
@@ -91,11 +93,20 @@ void lash_role_pass_on_locked(lash_executor *executor)
     executor->role_taken = 0;
     if (head != NULL) {
         lash_cond_signal(&executor->worker_wakes);
-    } else if (executor->state == STOPPING) {
-        lash_cond_signal(&executor->worker_wakes);
-        if (executor->resting_watched) {
+    } else {
+        if (executor->state == STOPPING) {
+            lash_cond_signal(&executor->worker_wakes);
+        }
+        if (executor->resting_watched > 0) {
             lash_cond_signal(&executor->rests);
         }
+    }
+}
+
+void lash_role_offer_locked(lash_executor *executor)
+{
+    if (!executor->role_taken) {
+        lash_role_pass_on_locked(executor);
     }
 }
 

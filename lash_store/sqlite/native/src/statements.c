@@ -130,6 +130,14 @@ lash_statement *lash_statements_use(lash_statements *cache, lash_mutex *lock, Py
     return statement;
 }
 
+void lash_statement_unuse(lash_statement *statement)
+{
+    statement->users--;
+    if (statement->users == 0 && statement->orphaned) {
+        free_statement(statement);
+    }
+}
+
 void lash_statements_close(lash_statements *cache)
 {
     while (cache->newest) {
@@ -143,7 +151,11 @@ void lash_statements_close(lash_statements *cache)
         lash_statement *statement = cache->dropped;
         cache->dropped = statement->older;
         sqlite3_finalize(statement->prepared); /* repeats the statement's last error, which was reported then */
-        free_statement(statement);
+        statement->prepared = NULL;
+        statement->orphaned = 1; /* answered jobs may outlive the executor's end: whoever keeps their tickets */
+        if (statement->users == 0) {
+            free_statement(statement);
+        }
     }
 }
 
@@ -161,10 +173,14 @@ void lash_statements_finalize_dropped(lash_statements *cache, lash_mutex *lock)
     }
 }
 
-/* Past white space, comments and semicolons. */
+/* Past what SQLite itself passes over: white space, byte order marks, comments and semicolons. */
 static const char *skip_blank(const char *text)
 {
     for (;;) {
+        if (strncmp(text, "\xEF\xBB\xBF", 3) == 0) {
+            text += 3;
+            continue;
+        }
         if (*text == ';' || *text == ' ' || (*text >= '\t' && *text <= '\r')) {
             text++;
         } else if (text[0] == '-' && text[1] == '-') {

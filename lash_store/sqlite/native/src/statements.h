@@ -7,6 +7,7 @@
 struct lash_statement {
     /* Guarded by the GIL. */
     size_t users; /* jobs that point here */
+    int orphaned; /* the cache is closed: the last user frees it */
     struct lash_statement *newer;
     struct lash_statement *older;
 
@@ -34,6 +35,7 @@ typedef struct {
 int lash_statements_init(lash_statements *cache);
 int lash_statements_traverse(lash_statements *cache, visitproc visit, void *arg);
 lash_statement *lash_statements_use(lash_statements *cache, lash_mutex *lock, PyObject *text); /* NULL: exception set */
+void lash_statement_unuse(lash_statement *statement);
 void lash_statements_close(lash_statements *cache); /* finalises all; nobody uses the executor any more */
 
 /* By the holder of the writer role; no GIL needed. */

@@ -27,9 +27,7 @@ static PyObject *ticket_withdraw(PyObject *self, PyObject *unused)
     if (queued) {
         lash_queue_remove_locked(executor, &ticket->job);
         ticket->job.state = JOB_WITHDRAWN;
-        if (executor->head == NULL && executor->resting_watched) {
-            lash_cond_signal(&executor->rests);
-        }
+        lash_role_offer_locked(executor); /* the next one may be a thread that waits, not the worker's */
     }
     lash_mutex_unlock(&executor->lock);
     if (queued) {

@@ -1,4 +1,4 @@
-/* Between Python objects and jobs. Everything here runs with the GIL held. */
+/* From the steps of a plan to a job that needs no interpreter. Everything here runs with the GIL held. */
 #include "executor.h"
 
 #include <stdlib.h>
@@ -71,11 +71,16 @@ static int take_text(lash_module *module, lash_value *value, PyObject *object, P
     return 0;
 }
 
-static int take_bytes(lash_job *job, lash_value *value, PyObject *object)
+static int take_bytes(lash_module *module, lash_job *job, lash_value *value, PyObject *object, Py_ssize_t step,
+                      Py_ssize_t position)
 {
     PyObject *copy = PyBytes_CheckExact(object) ? NULL : PyBytes_FromObject(object);
     if (copy == NULL && !PyBytes_CheckExact(object)) {
-        return -1;
+        if (!PyErr_ExceptionMatches(PyExc_ValueError)) {
+            return -1;
+        }
+        PyErr_Clear();
+        return refuse(module, step, "value %zd is a memoryview that was released", position);
     }
     PyObject *bytes = copy ? copy : object;
     value->type = SQLITE_BLOB;
@@ -109,7 +114,7 @@ static int take_value(lash_module *module, lash_job *job, lash_value *value, PyO
         return 0;
     }
     if (PyBytes_Check(object) || PyByteArray_Check(object) || PyMemoryView_Check(object)) {
-        return take_bytes(job, value, object);
+        return take_bytes(module, job, value, object, step, position);
     }
     PyObject *type = PyType_GetName(Py_TYPE(object));
     if (type != NULL) {
@@ -275,7 +280,14 @@ int lash_job_compile(lash_job *job, lash_executor *executor, PyObject *steps)
 {
     lash_module *module = executor->module;
     PyObject *items = PySequence_Tuple(steps);
-    if (items == NULL || keep(job, items) != 0) {
+    if (items == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_TypeError)) {
+            return -1;
+        }
+        PyErr_Clear();
+        return refuse(module, -1, "its steps are no sequence");
+    }
+    if (keep(job, items) != 0) {
         return -1;
     }
     Py_ssize_t count = PyTuple_Size(items);
@@ -299,7 +311,7 @@ void lash_job_clear(lash_job *job)
 {
     for (size_t i = 0; i < job->step_count; i++) {
         if (job->steps[i].statement != NULL) {
-            job->steps[i].statement->users--;
+            lash_statement_unuse(job->steps[i].statement);
         }
         lash_rows_free(&job->steps[i].rows);
     }
@@ -316,122 +328,4 @@ void lash_job_clear(lash_job *job)
     }
     free(job->refs);
     job->refs = NULL;
-}
-
-static PyObject *cell(const char **cursor)
-{
-    int type = *(*cursor)++;
-    if (type == SQLITE_TEXT || type == SQLITE_BLOB) {
-        uint64_t size;
-        memcpy(&size, *cursor, sizeof size);
-        const char *data = *cursor + sizeof size;
-        *cursor = data + size;
-        return type == SQLITE_TEXT ? PyUnicode_DecodeUTF8(data, (Py_ssize_t)size, NULL)
-                                   : PyBytes_FromStringAndSize(data, (Py_ssize_t)size);
-    }
-    if (type == SQLITE_INTEGER) {
-        int64_t value;
-        memcpy(&value, *cursor, sizeof value);
-        *cursor += sizeof value;
-        return PyLong_FromLongLong(value);
-    }
-    if (type == SQLITE_FLOAT) {
-        double value;
-        memcpy(&value, *cursor, sizeof value);
-        *cursor += sizeof value;
-        return PyFloat_FromDouble(value);
-    }
-    return Py_NewRef(Py_None);
-}
-
-static PyObject *row(const lash_rows *rows, const char **cursor)
-{
-    PyObject *tuple = PyTuple_New(rows->columns);
-    for (int column = 0; tuple != NULL && column < rows->columns; column++) {
-        PyObject *value = cell(cursor);
-        if (value == NULL || PyTuple_SetItem(tuple, column, value) != 0) {
-            Py_CLEAR(tuple);
-        }
-    }
-    return tuple;
-}
-
-static PyObject *row_list(const lash_rows *rows)
-{
-    const char *cursor = rows->data;
-    PyObject *list = PyList_New((Py_ssize_t)rows->count);
-    for (int64_t i = 0; list != NULL && i < rows->count; i++) {
-        PyObject *tuple = row(rows, &cursor);
-        if (tuple == NULL || PyList_SetItem(list, (Py_ssize_t)i, tuple) != 0) {
-            Py_CLEAR(list);
-        }
-    }
-    return list;
-}
-
-static PyObject *all_rows(const lash_job *job)
-{
-    Py_ssize_t marked = 0;
-    for (size_t i = 0; i < job->step_count; i++) {
-        marked += job->steps[i].wants_rows ? 1 : 0;
-    }
-    PyObject *tuple = PyTuple_New(marked);
-    Py_ssize_t place = 0;
-    for (size_t i = 0; tuple != NULL && i < job->step_count; i++) {
-        if (job->steps[i].wants_rows) {
-            PyObject *list = row_list(&job->steps[i].rows);
-            if (list == NULL || PyTuple_SetItem(tuple, place++, list) != 0) {
-                Py_CLEAR(tuple);
-            }
-        }
-    }
-    return tuple;
-}
-
-static PyObject *seen_row(const lash_job *job)
-{
-    const char *cursor = job->seen.data;
-    return job->seen.count > 0 ? row(&job->seen, &cursor) : Py_NewRef(Py_None);
-}
-
-static PyObject *done(const lash_job *job)
-{
-    PyObject *stopped = job->stopped < 0 ? Py_NewRef(Py_None) : PyLong_FromLongLong(job->stopped);
-    PyObject *seen = seen_row(job);
-    PyObject *rows = all_rows(job);
-    if (stopped == NULL || seen == NULL || rows == NULL) {
-        Py_XDECREF(stopped);
-        Py_XDECREF(seen);
-        Py_XDECREF(rows);
-        return NULL;
-    }
-    return Py_BuildValue("(iNNNL)", OUTCOME_DONE, stopped, seen, rows, (long long)job->changes);
-}
-
-/* SQLite quotes the texts it was given in its messages, and those may be cut in the middle of a character. */
-static PyObject *message_text(const lash_job *job)
-{
-    const char *message = job->message ? job->message : "out of memory";
-    return PyUnicode_DecodeUTF8(message, (Py_ssize_t)strlen(message), "replace");
-}
-
-PyObject *lash_job_outcome(lash_job *job)
-{
-    PyObject *seen;
-    switch (job->outcome) {
-    case OUTCOME_DONE:
-        return done(job);
-    case OUTCOME_GUARD:
-        seen = seen_row(job);
-        return seen ? Py_BuildValue("(iiNL)", OUTCOME_GUARD, job->step, seen, (long long)job->changes) : NULL;
-    case OUTCOME_FAILED:
-        return Py_BuildValue("(iiiiN)", OUTCOME_FAILED, job->step, job->code, job->extended_code, message_text(job));
-    case OUTCOME_BUSY:
-        return Py_BuildValue("(iL)", OUTCOME_BUSY, (long long)job->waited_ms);
-    case OUTCOME_INVALID:
-        return Py_BuildValue("(iiN)", OUTCOME_INVALID, job->step, message_text(job));
-    case OUTCOME_CLOSED:
-        break;
-    }
-    return Py_BuildValue("(i)", OUTCOME_CLOSED);
 }
