@@ -45,7 +45,8 @@ enum { TURN_TRANSACTIONS = 64 };
 enum {
     BENCH_OCCUPIED = 1,  /* somebody may sleep on the bench */
     BENCH_LOCK_FREE = 2, /* the last one called was called for the lock itself, not to the deck */
-    BENCH_CALL = 4,      /* one call */
+    DECK_TAKEN = 4,      /* somebody was called to the deck, and has not had the lock yet */
+    BENCH_CALL = 8,      /* one call */
 };
 
 static uint64_t next_random(lash_handoff *handoff)
@@ -85,11 +86,11 @@ static void approach_bench(lash_handoff *handoff)
     handoff->bench_seen = __atomic_or_fetch(handoff->bench, BENCH_OCCUPIED, __ATOMIC_ACQ_REL);
 }
 
-/* Calls the longest sleeper; returns how many woke. */
-static int call_from_bench(lash_handoff *handoff, uint32_t lock_free)
+/* Calls the longest sleeper, to the deck or for the lock itself; returns how many woke. */
+static int call_from_bench(lash_handoff *handoff, uint32_t what)
 {
     uint32_t seen = peek(handoff->bench);
-    uint32_t called = (seen & ~(uint32_t)(BENCH_OCCUPIED | BENCH_LOCK_FREE)) + BENCH_CALL + lock_free;
+    uint32_t called = ((seen & ~(uint32_t)(BENCH_OCCUPIED | BENCH_LOCK_FREE)) | what) + BENCH_CALL;
     if (!(seen & BENCH_OCCUPIED) ||
         !__atomic_compare_exchange_n(handoff->bench, &seen, called, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
         return 0; /* nobody there; or somebody sits down at this moment, and the next commit looks again */
@@ -97,8 +98,18 @@ static int call_from_bench(lash_handoff *handoff, uint32_t lock_free)
     int woken = lash_futex_wake_one(handoff->bench);
     if (woken > 0) {
         __atomic_or_fetch(handoff->bench, BENCH_OCCUPIED, __ATOMIC_ACQ_REL); /* there may be more of them */
+    } else if (what == DECK_TAKEN) {
+        __atomic_and_fetch(handoff->bench, ~(uint32_t)DECK_TAKEN, __ATOMIC_ACQ_REL);
     }
     return woken;
+}
+
+static void leave_deck(lash_handoff *handoff)
+{
+    if (handoff->on_deck) {
+        handoff->on_deck = 0;
+        __atomic_and_fetch(handoff->bench, ~(uint32_t)DECK_TAKEN, __ATOMIC_ACQ_REL);
+    }
 }
 
 /* On deck: sleep until the turn passes. Returns when the lock is worth a try. */
@@ -241,7 +252,6 @@ void lash_handoff_before_begin(lash_handoff *handoff, uint64_t deadline_ns)
     handoff->last_wait_ns = 0;
     handoff->had_to_wait = 0;
     handoff->fixed_deadline = deadline_ns;
-    handoff->on_deck = 0;
 #if LASH_HAVE_FUTEX
     if (handoff->gave_way_at != 0 && handoff->turn != NULL) {
         uint64_t now = lash_now_ns();
@@ -268,38 +278,43 @@ void lash_handoff_after_begin(lash_handoff *handoff)
         int left = handoff->turn_open ? TURN_TRANSACTIONS - handoff->possession_count : 0;
         handoff->possession_count = left <= 0 ? 0 : left < TURN_TRANSACTIONS ? -left : -TURN_TRANSACTIONS;
         handoff->turn_open = 1;
-        handoff->deck_called = 0;
     }
-    handoff->on_deck = 0;
+#if LASH_HAVE_FUTEX
+    leave_deck(handoff);
+#endif
 }
 
 void lash_handoff_released(lash_handoff *handoff, int idle)
 {
 #if LASH_HAVE_FUTEX
     handoff->possession_count++;
-    if (handoff->turn == NULL || (!handoff->deck_called && !(peek(handoff->bench) & BENCH_OCCUPIED))) {
+    uint32_t seen = handoff->turn ? peek(handoff->bench) : 0;
+    if (!(seen & (BENCH_OCCUPIED | DECK_TAKEN))) {
         return;
     }
     uint64_t now = lash_now_ns();
     if (!idle && handoff->possession_count < TURN_TRANSACTIONS && now - handoff->possession_began < TURN_NS) {
-        if (!handoff->deck_called) {
-            handoff->deck_called = call_from_bench(handoff, 0);
+        if (!(seen & DECK_TAKEN)) {
+            call_from_bench(handoff, DECK_TAKEN);
         }
         return;
     }
     __atomic_add_fetch(handoff->turn, 1, __ATOMIC_ACQ_REL);
     int woken = lash_futex_wake_one(handoff->turn);
-    if (woken == 0 && !handoff->deck_called) {
+    if (woken == 0 && (seen & DECK_TAKEN)) {
+        /* Awake already, or killed on deck: the mark must not outlive it. */
+        __atomic_and_fetch(handoff->bench, ~(uint32_t)DECK_TAKEN, __ATOMIC_ACQ_REL);
+        woken = 1;
+    } else if (woken == 0) {
         woken = call_from_bench(handoff, BENCH_LOCK_FREE);
     }
-    if (woken > 0 || handoff->deck_called) {
+    if (woken > 0) {
         handoff->gave_way_at = now;
         handoff->handoffs++;
     }
     handoff->possession_began = now;
     handoff->possession_count = 0;
     handoff->turn_open = 0;
-    handoff->deck_called = 0;
 #else
     (void)handoff;
     (void)idle;

@@ -9,7 +9,7 @@
 typedef struct {
     /* Words in the WAL index that all openers of the file share; NULL where there are none. */
     volatile uint32_t *turn;    /* counts hand-offs; the process on deck sleeps on it */
-    volatile uint32_t *bench;   /* BENCH_OCCUPIED, BENCH_LOCK_FREE, and a count of the calls from the bench */
+    volatile uint32_t *bench;   /* flags, and a count of the calls from the bench; the others sleep on it */
     volatile uint32_t *commits; /* SQLite's own change counter, only ever read */
     volatile uint32_t *last_frame;
     volatile uint32_t *backfilled;
@@ -24,7 +24,6 @@ typedef struct {
     uint32_t bench_seen; /* the bench's word when we said that we come */
     uint32_t turn_seen;
     uint64_t disorder_until; /* the lock is held by somebody who keeps no order: nobody will call us before then */
-    int deck_called;         /* by us, in this possession */
     uint64_t possession_began; /* since when this process has had the lock without handing it off */
     int possession_count; /* transactions since then; below zero: so many on top */
     int turn_open;        /* it was not handed off yet */
