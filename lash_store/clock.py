@@ -24,3 +24,4 @@ class SystemClock:
 
 
 SYSTEM_CLOCK: Final = SystemClock()
+"""The clock that is used where none is given."""

@@ -48,7 +48,7 @@ def tree(folder: Path, files: dict[str, str]) -> Path:
         ),
         pytest.param(
             {"sqlite/plan.py": "from pkg.sqlite.database import Database", "sqlite/database.py": ""},
-            ["pkg.sqlite.plan:1: rank 6 imports pkg.sqlite.database of rank 7b"],
+            ["pkg.sqlite.plan:1: rank 6a imports pkg.sqlite.database of rank 7b"],
             id="up",
         ),
         pytest.param(
@@ -58,7 +58,7 @@ def tree(folder: Path, files: dict[str, str]) -> Path:
         ),
         pytest.param(
             {"sqlite/plan.py": "import typing\nif typing.TYPE_CHECKING:\n    import pkg.cli", "cli.py": ""},
-            ["pkg.sqlite.plan:3: rank 6 imports pkg.cli of rank 11b"],
+            ["pkg.sqlite.plan:3: rank 6a imports pkg.cli of rank 11b"],
             id="for the type checker",
         ),
         pytest.param(

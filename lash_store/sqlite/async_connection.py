@@ -40,7 +40,7 @@ class SqliteConnection:
         """Make `database` asynchronous, in the running event loop. The handle owns it from now on."""
         self._database = database
         self._loop = asyncio.get_running_loop()
-        self._delivery = Delivery(self._loop, database.kick)
+        self._delivery = Delivery(self._loop, database._kick)
         self._threads = ThreadPoolExecutor(MAX_READERS + 1, thread_name_prefix=f"lash_store reader {database.path}")
 
     @classmethod
@@ -86,7 +86,7 @@ class SqliteConnection:
         """Run `plan`; as `Database.run`. Plans that wait at the same time share one commit."""
         self._check_loop()
         future = self._loop.create_future()
-        ticket = self._database.submit(plan, self._delivery.mailbox, future)
+        ticket = self._database._submit(plan, self._delivery.mailbox, future)
         if not self._delivery.kick_due:
             self._delivery.kick_soon()
         return result_of(await self._delivery.outcome(ticket, future), plan, self._database.path)
@@ -112,7 +112,7 @@ class SqliteConnection:
     async def read(self, f: "Callable[[apsw.Connection], T]") -> T:
         """Run `f` on a read-only connection in one snapshot, on a thread of its own; as `Database.read`."""
         self._check_loop()
-        self._database.check()  # the threads end with the handle
+        self._database._check()  # the threads end with the handle
         return await in_thread(self._threads.submit(self._database.read, f))
 
     def stats(self) -> DatabaseStats:
@@ -124,7 +124,7 @@ class SqliteConnection:
         self._check_loop()
         if self._database.closed:
             return
-        self._database.check()
+        self._database._check()
         with ThreadPoolExecutor(1, thread_name_prefix="lash_store closer") as thread:
             try:
                 await in_thread(thread.submit(self._database.close))
@@ -142,7 +142,7 @@ class SqliteConnection:
 
     def __del__(self) -> None:
         database: Database | None = getattr(self, "_database", None)
-        if database is None or database.closed:
+        if database is None or database.closed or database._inherited():
             return
         warnings.warn(
             f"the handle on {database.path!r} was never closed; use 'async with', or await close()",
@@ -150,7 +150,7 @@ class SqliteConnection:
             stacklevel=2,
             source=self,
         )
-        database.abandon()
+        database._abandon()
         self._threads.shutdown(wait=False)
         self._delivery.stop_soon()
 
@@ -161,7 +161,7 @@ class SqliteConnection:
     async def _run_call(self, call: Call) -> Any:
         self._check_loop()
         future = self._loop.create_future()
-        ticket = self._database.submit_call(call, self._delivery.mailbox, future)
+        ticket = self._database._submit_call(call, self._delivery.mailbox, future)
         await self._delivery.outcome(ticket, future)
         if not call.done:
             raise StoreClosed(self._database.path)  # the handle was dropped before its turn came

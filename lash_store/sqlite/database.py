@@ -155,7 +155,7 @@ class Database:
         A transaction that `f` leaves open is rolled back and StoreMisuse raised. On a read-only handle `f` gets a
         read-only connection.
         """
-        self.check()
+        self._check()
         if self._writer is None and self._readers is not None:
             return self._readers.read(f, snapshot=False)
         value: T = self._writable().run_call(RawCall(f))
@@ -166,7 +166,7 @@ class Database:
 
         At most four run at a time on one handle. Writing raises StoreReadOnly. In memory, reads take turns with writes.
         """
-        self.check()
+        self._check()
         if self._readers is not None:
             return self._readers.read(f)
         value: T = self._writable().run_call(RawCall(_in_snapshot(f)))
@@ -174,7 +174,7 @@ class Database:
 
     def stats(self) -> DatabaseStats:
         """How things stand; cheap enough to be asked every second."""
-        self.check()
+        self._check()
         counters = dict.fromkeys(_COUNTERS, 0)
         if self._writer is not None:
             counters |= self._writer.executor.counters()
@@ -191,7 +191,7 @@ class Database:
         """Finish what is queued, then close; the last handle on a file removes its log. A second call does nothing."""
         if self._closed:
             return
-        if self._generation != forks.generation():
+        if self._inherited():
             raise StoreForked(self._path)
         if self._writer is not None:
             self._writer.check_closable()
@@ -202,27 +202,27 @@ class Database:
         if self._writer is not None:
             self._writer.close()
 
-    def submit(self, plan: Plan, mailbox: Mailbox, token: object) -> Ticket:
+    def _submit(self, plan: Plan, mailbox: Mailbox, token: object) -> Ticket:
         """Queue `plan` for the writer thread; (token, outcome) arrives in `mailbox`. For asynchronous facades."""
         return self._writable().submit(plan.steps, mailbox, token)
 
-    def submit_call(self, call: Call, mailbox: Mailbox, token: object) -> Ticket:
+    def _submit_call(self, call: Call, mailbox: Mailbox, token: object) -> Ticket:
         """Queue a closure for the writer thread; (token, call) arrives in `mailbox`. For asynchronous facades."""
         return self._writable().submit_call(call, mailbox, token)
 
-    def check(self) -> None:
+    def _check(self) -> None:
         """Raise StoreClosed or StoreForked if the handle cannot be used any more."""
         if self._closed:
             raise StoreClosed(self._path)
-        if self._generation != forks.generation():
+        if self._inherited():
             raise StoreForked(self._path)
 
-    def kick(self) -> None:
+    def _kick(self) -> None:
         """Have the writer thread run what was submitted without waiting for more. For asynchronous facades."""
         if self._writer is not None:
             self._writer.executor.kick()
 
-    def abandon(self, join_s: float = 0.0) -> None:
+    def _abandon(self, join_s: float = 0.0) -> None:
         """Close without finishing what is queued; wait at most `join_s` for what runs. For handles that are dropped."""
         if self._closed:
             return
@@ -241,10 +241,14 @@ class Database:
         self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_closed", True) or self._generation != forks.generation():
+        if getattr(self, "_closed", True) or self._inherited():
             return
         _warn_unclosed(self)
-        self.abandon()
+        self._abandon()
+
+    def _inherited(self) -> bool:
+        """Whether this process is a child of the one that opened the handle."""
+        return self._generation != forks.generation()
 
     def _writable(self) -> Writer:
         if self._closed:
@@ -318,6 +322,6 @@ def _warn_unclosed(database: Database) -> None:
 def _close_at_exit() -> None:
     """End what callers left open: the writer threads are daemons, and must not run into a dying interpreter."""
     for database in list(_open_databases):
-        if not database.closed and database._generation == forks.generation():  # noqa: SLF001  this module's own
+        if not database.closed and not database._inherited():  # noqa: SLF001  this module's own
             _warn_unclosed(database)
-            database.abandon(_EXIT_JOIN_S)
+            database._abandon(_EXIT_JOIN_S)  # noqa: SLF001
