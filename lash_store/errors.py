@@ -90,10 +90,17 @@ class StoreMisuse(StoreError):
 
 
 class StoreForked(StoreMisuse):
-    """The handle on `path` was opened by the parent of this process. SQLite handles do not survive a fork."""
+    """The parent of this process had the database at `path` open when it forked.
+
+    Neither its handle nor a new one can be used here: SQLite believes that this process holds locks which a fork does
+    not pass on, and would work without any.
+    """
 
     def __init__(self, path: str) -> None:
-        super().__init__(f"the handle on {path!r} belongs to the parent process; open the database again in this one")
+        super().__init__(
+            f"{path!r} was open in the parent process when this one was forked, and cannot be locked here; "
+            "start the process by spawn, or open the database after the fork only"
+        )
         self.path = path
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 
 import pytest
 
@@ -25,6 +26,9 @@ PARENTS = {
     "ConstraintViolation": "StoreBackend",
     "InvalidPlan": "StoreError",
     "GuardFailed": "StoreError",
+    "InvalidJsonValue": "StoreError",
+    "InvalidRecord": "StoreError",
+    "ProviderInPolicy": "InvalidRecord",
 }
 
 # An instance of each, the fields it must have, and what its message must name.
@@ -61,6 +65,13 @@ EXAMPLES: list[tuple[StoreError, dict[str, object], list[str]]] = [
         {"step": 2, "name": "revision", "expected": "no row", "row": (7, b"x"), "changes": 0},
         ["2", "revision", "no row", "(7, b'x')", "rolled back"],
     ),
+    (errors.InvalidJsonValue("$.a", "a NaN"), {"path": "$.a", "reason": "a NaN"}, ["$.a", "a NaN"]),
+    (
+        errors.InvalidRecord("SessionHead", "$.b", "no int"),
+        {"kind": "SessionHead", "path": "$.b", "reason": "no int"},
+        ["SessionHead", "$.b", "no int"],
+    ),
+    (errors.ProviderInPolicy(), {"kind": "SessionPolicy", "path": "$.provider"}, ["provider_id"]),
     (
         errors.GuardFailed(0, "", "3 changes", None, 1),
         {"step": 0, "name": "", "expected": "3 changes", "row": None, "changes": 1},
@@ -86,10 +97,19 @@ def test_the_tree_is_the_documented_one() -> None:
     assert StoreError.__bases__ == (Exception,)
 
 
-def test_the_docstring_draws_every_class() -> None:
+def drawn() -> dict[str, str]:
+    """Return the tree that the module's docstring draws."""
     assert errors.__doc__ is not None
-    drawn = [name for name in PARENTS if f"── {name}(" in errors.__doc__ or f"── {name} " in errors.__doc__]
-    assert drawn == list(PARENTS)
+    above, parents = ["StoreError"], {}
+    for indent, name in re.findall(r"^    ((?:│   |    )*)[├└]── (\w+)[ (]", errors.__doc__, re.MULTILINE):
+        del above[len(indent) // 4 + 1 :]
+        parents[name] = above[-1]
+        above.append(name)
+    return parents
+
+
+def test_the_docstring_draws_the_tree() -> None:
+    assert drawn() == tree(StoreError)
 
 
 def test_an_example_of_every_class() -> None:

@@ -1,4 +1,4 @@
-"""What may hang, bounded: child programs that are killed, calls on threads of their own, conditions no event announces."""
+"""What may hang, bounded: child programs, calls on threads of their own, conditions that no event announces."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, Generic, Self, TypeVar
 
 from lash_store.sqlite import native
 
@@ -108,12 +108,12 @@ class Program:
         return self._errors.read()
 
 
-class Background:
+class Background(Generic[T]):
     """A call on a daemon thread: its result or error arrives within a limit, or the test fails."""
 
-    def __init__(self, call: Callable[[], object]) -> None:
+    def __init__(self, call: Callable[[], T]) -> None:
         self._call = call
-        self._result: object = None
+        self._results: list[T] = []
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -123,24 +123,23 @@ class Background:
         self._thread.join(within_s)
         return not self._thread.is_alive()
 
-    def result(self, limit_s: float = LIMIT_S) -> object:
+    def result(self, limit_s: float = LIMIT_S) -> T:
         """Return the call's value, or raise its error."""
         assert self.done(limit_s), f"the call hangs: it does not end within {limit_s} s"
         if self._error is not None:
             raise self._error
-        return self._result
+        return self._results[0]
 
     def _run(self) -> None:
         try:
-            self._result = self._call()
+            self._results.append(self._call())
         except BaseException as error:  # noqa: BLE001  it is raised where the result is asked for
             self._error = error
 
 
 def bounded(call: Callable[[], T], limit_s: float = LIMIT_S) -> T:
     """Return what `call` returns, or raise what it raises; fails if that takes longer than `limit_s`."""
-    outcome: T = Background(call).result(limit_s)  # type: ignore[assignment]  the call's own value
-    return outcome
+    return Background(call).result(limit_s)
 
 
 def await_true(condition: Callable[[], bool], limit_s: float = LIMIT_S) -> None:

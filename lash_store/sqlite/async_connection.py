@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from lash_store.clock import SYSTEM_CLOCK, Clock
-from lash_store.errors import StoreClosed, StoreWrongLoop
+from lash_store.errors import StoreClosed, StoreForked, StoreWrongLoop
 from lash_store.sqlite.closures import Call, RawCall, WriteCall
 from lash_store.sqlite.connection import BUSY_TIMEOUT_MS, Durability
 from lash_store.sqlite.database import Database, DatabaseStats
@@ -41,7 +41,7 @@ class SqliteConnection:
         self._database = database
         self._loop = asyncio.get_running_loop()
         self._delivery = Delivery(self._loop, database._kick)
-        self._threads = ThreadPoolExecutor(MAX_READERS + 1, thread_name_prefix=f"lash_store reader {database.path}")
+        self._threads = ThreadPoolExecutor(MAX_READERS, thread_name_prefix=f"lash_store reader {database.path}")
 
     @classmethod
     async def open(
@@ -85,11 +85,12 @@ class SqliteConnection:
     async def run(self, plan: Plan) -> PlanResult:
         """Run `plan`; as `Database.run`. Plans that wait at the same time share one commit."""
         self._check_loop()
+        steps = tuple(plan.steps)
         future = self._loop.create_future()
-        ticket = self._database._submit(plan, self._delivery.mailbox, future)
+        ticket = self._database._submit(steps, self._delivery.mailbox, future)
         if not self._delivery.kick_due:
             self._delivery.kick_soon()
-        return result_of(await self._delivery.outcome(ticket, future), plan, self._database.path)
+        return result_of(await self._delivery.outcome(ticket, future), steps, self._database.path)
 
     async def write(self, f: Callable[[Transaction], T]) -> T:
         """Run `f` in a BEGIN IMMEDIATE transaction on the writer thread; as `Database.write`."""
@@ -104,16 +105,13 @@ class SqliteConnection:
     async def call(self, f: "Callable[[apsw.Connection], T]") -> T:
         """Run `f` on the writer's connection and thread, without a transaction; as `Database.call`."""
         if self._database.read_only:
-            self._check_loop()
-            return await in_thread(self._threads.submit(self._database.call, f))
+            return await self._in_reader(self._database.call, f)
         value: T = await self._run_call(RawCall(f))
         return value
 
     async def read(self, f: "Callable[[apsw.Connection], T]") -> T:
         """Run `f` on a read-only connection in one snapshot, on a thread of its own; as `Database.read`."""
-        self._check_loop()
-        self._database._check()  # the threads end with the handle
-        return await in_thread(self._threads.submit(self._database.read, f))
+        return await self._in_reader(self._database.read, f)
 
     def stats(self) -> DatabaseStats:
         """How things stand; as `Database.stats`."""
@@ -154,8 +152,17 @@ class SqliteConnection:
         self._threads.shutdown(wait=False)
         self._delivery.stop_soon()
 
+    async def _in_reader(
+        self, run: "Callable[[Callable[[apsw.Connection], T]], T]", f: "Callable[[apsw.Connection], T]"
+    ) -> T:
+        self._check_loop()
+        self._database._check()  # the threads end with the handle
+        return await in_thread(self._threads.submit(run, f))
+
     def _check_loop(self) -> None:
         if asyncio.get_running_loop() is not self._loop:
+            if self._database._inherited():
+                raise StoreForked(self._database.path)
             raise StoreWrongLoop(self._database.path)
 
     async def _run_call(self, call: Call) -> Any:

@@ -22,10 +22,11 @@ _LONGEST_HOLD_S = 0.005  # what a group of closures may hold the lock before it 
 class Call:
     """A closure and what became of it: `value`, or the `error` to raise; `done` says whether it is final."""
 
-    __slots__ = ("done", "error", "run", "value")
+    __slots__ = ("asked_s", "done", "error", "run", "value")
 
     def __init__(self, run: Callable[[Any], Any]) -> None:
         self.run = run
+        self.asked_s = time.monotonic()
         self.value: Any = None
         self.error: BaseException | None = None
         self.done = False
@@ -181,8 +182,9 @@ class ClosureRunner:
         return True
 
     def _fail(self, calls: list[WriteCall], error: apsw.Error) -> list[WriteCall]:
+        now_s = time.monotonic()
         for call in calls:
-            call.error = self._translated(error)
+            call.error = translate(error, self._path, waited_ms=int((now_s - call.asked_s) * 1000))
             call.error.__cause__ = error
             call.done = True
         return []
@@ -202,4 +204,4 @@ class ClosureRunner:
 
 
 def _is_kept(call: WriteCall) -> bool:
-    return call.error is None and not isinstance(call.value, Rollback)
+    return call.error is None and not (call.flow and isinstance(call.value, Rollback))

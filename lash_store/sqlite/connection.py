@@ -22,13 +22,14 @@ from lash_store.errors import (
     StoreClosed,
     StoreCorrupt,
     StoreError,
+    StoreForked,
     StoreFull,
     StoreMisuse,
     StoreOpenFailed,
     StoreReadOnly,
     WalUnavailable,
 )
-from lash_store.sqlite import native
+from lash_store.sqlite import forks, native
 
 BUSY_TIMEOUT_MS: Final = 15_000
 """How long a writer waits for the write lock, and an open for the WAL conversion, unless it says otherwise (ms)."""
@@ -105,6 +106,11 @@ def open_reader(path: str) -> apsw.Connection:
     return connection
 
 
+def lasting_name(connection: apsw.Connection, path: str) -> str:
+    """By which name to open the file of `connection` again, also after the process has changed its folder."""
+    return path if path.startswith("file:") else connection.filename
+
+
 def add_clock_function(connection: apsw.Connection, clock: Clock) -> None:
     """Register `lash_now_ms()`: the clock's epoch milliseconds, read when the statement runs, so under the lock."""
     if clock is SYSTEM_CLOCK:
@@ -177,21 +183,29 @@ def _check_place(path: str) -> None:
 
 
 def _open(path: str, flags: int) -> apsw.Connection:
+    if forks.is_inherited(path):
+        raise StoreForked(path)
     try:
         return apsw.Connection(path, flags=flags | apsw.SQLITE_OPEN_URI, vfs=native.VFS)
     except apsw.Error as error:
-        raise translate(error, path) from error
+        raise _opening_error(error, path, 0) from error
     except UnicodeEncodeError as error:
         raise StoreOpenFailed(path, "this is no file name: it holds lone surrogates") from error
 
 
+def _opening_error(error: apsw.Error, path: str, waited_ms: int) -> StoreError:
+    found = translate(error, path, waited_ms=waited_ms)
+    return StoreOpenFailed(path, found.message) if type(found) is StoreBackend else found
+
+
 @contextmanager
 def _closed_on_error(connection: apsw.Connection, path: str) -> Iterator[None]:
+    began = time.monotonic()
     try:
         yield
     except apsw.Error as error:
         connection.close()
-        raise translate(error, path) from error
+        raise _opening_error(error, path, int((time.monotonic() - began) * 1000)) from error
     except BaseException:
         connection.close()
         raise

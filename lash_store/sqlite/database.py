@@ -20,9 +20,16 @@ from lash_store.clock import SYSTEM_CLOCK, Clock
 from lash_store.errors import StoreClosed, StoreForked, StoreReadOnly
 from lash_store.sqlite import forks, native
 from lash_store.sqlite.closures import Call, RawCall, WriteCall
-from lash_store.sqlite.connection import BUSY_TIMEOUT_MS, Durability, open_in_memory, open_writer
+from lash_store.sqlite.connection import (
+    BUSY_TIMEOUT_MS,
+    Durability,
+    lasting_name,
+    open_in_memory,
+    open_reader,
+    open_writer,
+)
 from lash_store.sqlite.native import Mailbox, Ticket
-from lash_store.sqlite.plan import Plan, PlanResult, result_of
+from lash_store.sqlite.plan import Plan, PlanResult, Step, result_of
 from lash_store.sqlite.readers import Readers
 from lash_store.sqlite.transaction import Flow, Transaction
 from lash_store.sqlite.writer import Writer
@@ -71,8 +78,9 @@ class Database:
     writer again (StoreReentered). Any method raises StoreClosed after `close` and StoreForked in a child process.
     """
 
-    def __init__(self, path: str, writer: Writer | None, readers: Readers | None) -> None:
+    def __init__(self, path: str, writer: Writer | None, readers: Readers | None, log: str) -> None:
         self._path = path
+        self._log = log
         self._writer = writer
         self._readers = readers
         self._closed = False
@@ -96,21 +104,25 @@ class Database:
         """
         name = os.fspath(path)
         connection = open_writer(name, durability=durability, busy_timeout_ms=busy_timeout_ms)
-        return cls(name, _writer(connection, name, clock, busy_timeout_ms, checkpoints=True), Readers(name))
+        writer = _writer(connection, lasting_name(connection, name), clock, busy_timeout_ms, checkpoints=True)
+        return cls(name, writer, Readers(writer.path), connection.filename_wal)
 
     @classmethod
     def open_in_memory(cls, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS, clock: Clock = SYSTEM_CLOCK) -> Self:
         """Open a private database in memory. It has no log, and reads wait for the writer."""
         connection = open_in_memory(busy_timeout_ms=busy_timeout_ms)
-        return cls(MEMORY, _writer(connection, MEMORY, clock, busy_timeout_ms, checkpoints=False), None)
+        return cls(MEMORY, _writer(connection, MEMORY, clock, busy_timeout_ms, checkpoints=False), None, "")
 
     @classmethod
     def open_readonly(cls, path: str | os.PathLike[str]) -> Self:
-        """Open an existing database for reading only; writes raise StoreReadOnly. Raises as `open` does."""
+        """Open an existing database for reading only; writes raise StoreReadOnly. Raises as `open` does.
+
+        The database file is neither created nor changed. If it is in WAL mode and nobody has it open, SQLite puts an
+        index and an empty log beside it (`-shm`, `-wal`), which the next writer removes.
+        """
         name = os.fspath(path)
-        readers = Readers(name)
-        readers.read(_touch)  # a file that cannot be read is refused now, not at the first read
-        return cls(name, None, readers)
+        connection = open_reader(name)  # a file that cannot be read is refused now, not at the first read
+        return cls(name, None, Readers(lasting_name(connection, name), connection), connection.filename_wal)
 
     @property
     def path(self) -> str:
@@ -133,7 +145,8 @@ class Database:
         Raises InvalidPlan, GuardFailed, StoreBusy, StoreFull, ConstraintViolation, StoreBackend, StoreCorrupt; nothing
         of the plan is written then. When it returns, the plan is committed.
         """
-        return result_of(self._writable().run(plan.steps), plan, self._path)
+        steps = tuple(plan.steps)
+        return result_of(self._writable().run(steps), steps, self._path)
 
     def write(self, f: Callable[[Transaction], T]) -> T:
         """Run `f` in a BEGIN IMMEDIATE transaction: committed when it returns, rolled back when it raises.
@@ -193,8 +206,9 @@ class Database:
             return
         if self._inherited():
             raise StoreForked(self._path)
-        if self._writer is not None:
-            self._writer.check_closable()
+        for part in (self._readers, self._writer):
+            if part is not None:
+                part.check_closable()
         self._closed = True
         _open_databases.discard(self)
         if self._readers is not None:
@@ -202,9 +216,9 @@ class Database:
         if self._writer is not None:
             self._writer.close()
 
-    def _submit(self, plan: Plan, mailbox: Mailbox, token: object) -> Ticket:
-        """Queue `plan` for the writer thread; (token, outcome) arrives in `mailbox`. For asynchronous facades."""
-        return self._writable().submit(plan.steps, mailbox, token)
+    def _submit(self, steps: tuple[Step, ...], mailbox: Mailbox, token: object) -> Ticket:
+        """Queue a plan for the writer thread; (token, outcome) arrives in `mailbox`. For asynchronous facades."""
+        return self._writable().submit(steps, mailbox, token)
 
     def _submit_call(self, call: Call, mailbox: Mailbox, token: object) -> Ticket:
         """Queue a closure for the writer thread; (token, call) arrives in `mailbox`. For asynchronous facades."""
@@ -251,15 +265,14 @@ class Database:
         return self._generation != forks.generation()
 
     def _writable(self) -> Writer:
-        if self._closed:
-            raise StoreClosed(self._path)
+        self._check()
         if self._writer is None:
             raise StoreReadOnly(self._path)
         return self._writer
 
     def _wal_bytes(self) -> int:
         try:
-            return os.stat(self._path + "-wal").st_size  # noqa: PTH116  stat opens nothing: no lock is lost
+            return os.stat(self._log).st_size  # noqa: PTH116  stat opens nothing: no lock is lost
         except OSError:
             return 0
 
@@ -287,10 +300,6 @@ def _writer(connection: apsw.Connection, path: str, clock: Clock, busy_timeout_m
     except BaseException:
         connection.close()
         raise
-
-
-def _touch(connection: apsw.Connection) -> None:
-    connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
 
 
 def _in_snapshot(f: Callable[[apsw.Connection], T]) -> Callable[[apsw.Connection], T]:

@@ -26,6 +26,7 @@ class Delivery:
         self._kick = kick
         self._loop = loop
         self._late: dict[asyncio.Future[Any], asyncio.Future[Any]] = {}
+        self._missed: set[asyncio.Future[Any]] = set()  # cancelled, and their outcomes came before their tasks ran
         self._stopped = False
         self._polled = True
         try:
@@ -48,6 +49,8 @@ class Delivery:
                 future.set_result(outcome)
             elif (late := self._late.pop(future, None)) is not None:
                 late.set_result(outcome)
+            else:
+                self._missed.add(future)
         self.kick_soon()  # behind the tasks that were just woken
 
     async def outcome(self, ticket: Ticket, future: asyncio.Future[Any]) -> Any:
@@ -55,7 +58,9 @@ class Delivery:
         try:
             return await future
         except asyncio.CancelledError:
-            if future.cancelled() and not ticket.withdraw():
+            if future in self._missed:
+                self._missed.remove(future)
+            elif future.cancelled() and not ticket.withdraw():
                 late = self._late[future] = self._loop.create_future()
                 await until_done(late)
             raise

@@ -75,18 +75,18 @@ class PlanResult(msgspec.Struct, frozen=True, gc=False):
     changes: int
 
 
-def result_of(outcome: native.Outcome, plan: Plan, path: str) -> PlanResult:
-    """The result of `plan`, or its error raised (see `lash_store.errors`)."""
+def result_of(outcome: native.Outcome, steps: Sequence[Step], path: str) -> PlanResult:
+    """The result of a plan of `steps`, or its error raised (see `lash_store.errors`)."""
     if outcome[0] == native.DONE:
         return PlanResult(outcome[1], outcome[2], outcome[3], outcome[4])
-    raise _error_of(outcome, plan, path)
+    raise _error_of(outcome, steps, path)
 
 
-def _error_of(outcome: native.Outcome, plan: Plan, path: str) -> StoreError:
+def _error_of(outcome: native.Outcome, steps: Sequence[Step], path: str) -> StoreError:
     kind = outcome[0]
     if kind == native.GUARD:
         _, number, row, changes = outcome
-        step = plan.steps[number]
+        step = steps[number]
         return GuardFailed(number, step.name, _wording(step.expect), row, changes)
     if kind == native.FAILED:
         _, number, code, extended_code, message = outcome

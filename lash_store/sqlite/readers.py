@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 import apsw
 
-from lash_store.errors import StoreClosed, StoreForked
+from lash_store.errors import StoreClosed, StoreForked, StoreReentered
 from lash_store.sqlite import forks
 from lash_store.sqlite.connection import open_reader, translated
 
@@ -24,29 +24,44 @@ MAX_READERS: Final = 4
 class Readers:
     """Read-only connections to one file, opened when needed and kept. All methods are thread-safe."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._idle: list[apsw.Connection] = []
+    def __init__(self, path: str, *connections: apsw.Connection) -> None:
+        self.path = path
+        self._idle = list(connections)
         self._busy: dict[apsw.Connection, float] = {}  # since when, monotonic seconds
         self._opening = 0
         self._closed = False
         self._changed = threading.Condition()
+        self._mine = threading.local()  # .connection: what the running thread reads on
         self._generation = forks.generation()
         forks.protect(self)
 
     def read(self, f: Callable[[apsw.Connection], T], *, snapshot: bool = True) -> T:
-        """Run `f` on a pooled connection, in one read transaction if `snapshot`."""
+        """Run `f` on a pooled connection, in one read transaction if `snapshot`.
+
+        A read within a read of the same thread sees the same snapshot: with a connection of its own it might wait for
+        one that the outer read keeps.
+        """
         if self._generation != forks.generation():
-            raise StoreForked(self._path)
-        connection = self._take()
+            raise StoreForked(self.path)
+        outer: apsw.Connection | None = getattr(self._mine, "connection", None)
+        if outer is not None:
+            with translated(self.path):
+                return f(outer)
+        connection = self._mine.connection = self._take()
         try:
-            with translated(self._path):
+            with translated(self.path):
                 if not snapshot:
                     return f(connection)
                 connection.execute("BEGIN")
                 return f(connection)
         finally:
+            self._mine.connection = None
             self._give_back(connection)
+
+    def check_closable(self) -> None:
+        """Raise StoreReentered within a read, whose end the closing would wait for."""
+        if getattr(self._mine, "connection", None) is not None:
+            raise StoreReentered(self.path)
 
     def close(self) -> None:
         """Wait for the reads under way, then close all connections."""
@@ -58,6 +73,7 @@ class Readers:
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
+        forks.release(self)
 
     def abandon(self) -> None:
         """Close what is idle; a connection in use closes when its read ends."""
@@ -86,14 +102,14 @@ class Readers:
             while not self._closed and not self._idle and len(self._busy) + self._opening >= MAX_READERS:
                 self._changed.wait()
             if self._closed:
-                raise StoreClosed(self._path)
+                raise StoreClosed(self.path)
             if self._idle:
                 connection = self._idle.pop()
                 self._busy[connection] = time.monotonic()
                 return connection
             self._opening += 1
         try:
-            opened = open_reader(self._path)
+            opened = open_reader(self.path)
         except BaseException:
             with self._changed:
                 self._opening -= 1

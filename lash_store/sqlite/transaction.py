@@ -8,14 +8,16 @@ import apsw
 import msgspec
 
 from lash_store.clock import Clock
-from lash_store.errors import StoreMisuse
+from lash_store.errors import StoreBackend, StoreMisuse
 from lash_store.sqlite.connection import translated
 from lash_store.sqlite.plan import SqlValue
 
 T = TypeVar("T")
 
+# Past what SQLite passes over: white space, semicolons, byte order marks, comments. Possessive, so that a long run of
+# comments is read once and not in every way it could be cut.
 _CONTROL = re.compile(
-    r"(?:\s|;|--[^\n]*(?:\n|$)|/\*.*?(?:\*/|$))*(BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE)\b",
+    r"(?:[\s;\ufeff]|--[^\n]*+|/\*.*?(?:\*/|\Z))*+(BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE)\b",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -83,7 +85,7 @@ class Transaction:
 
     def _cursor(self) -> apsw.Cursor:
         cursor = self._live().cursor()
-        cursor.exec_trace = _refuse_control
+        cursor.exec_trace = _check_statement
         return cursor
 
     def end(self) -> None:
@@ -91,7 +93,11 @@ class Transaction:
         self._connection = None
 
 
-def _refuse_control(_cursor: apsw.Cursor, sql: str, _bindings: object) -> bool:
+def _check_statement(cursor: apsw.Cursor, sql: str, _bindings: object) -> bool:
+    """Called by apsw before each statement of a text."""
+    if not cursor.connection.in_transaction:
+        # Out of a transaction each statement would be committed on the spot.
+        raise StoreBackend(apsw.SQLITE_ABORT, apsw.SQLITE_ABORT, "an earlier error has ended the whole transaction")
     word = _CONTROL.match(sql)
     if word:
         raise StoreMisuse(f"{word[1].upper()} inside a closure; return to commit, raise to roll back")

@@ -10,7 +10,7 @@ from typing import Any
 import apsw
 
 from lash_store.clock import Clock
-from lash_store.errors import StoreClosed, StoreError, StoreForked, StoreReentered
+from lash_store.errors import StoreClosed, StoreError, StoreReentered
 from lash_store.sqlite import forks
 from lash_store.sqlite.closures import Call, ClosureRunner
 from lash_store.sqlite.connection import add_clock_function, open_helper, translated
@@ -29,7 +29,7 @@ class Writer:
     def __init__(
         self, connection: apsw.Connection, path: str, *, clock: Clock, busy_timeout_ms: int, checkpoints: bool
     ) -> None:
-        self._path = path
+        self.path = path
         self._connection = connection
         self._checkpoints = checkpoints
         self._threads: list[threading.Thread] = []
@@ -53,29 +53,20 @@ class Writer:
         )
         forks.protect(self)
 
-    def check(self) -> None:
-        """Raise StoreForked in a child of the process that opened the database."""
-        if self._generation != forks.generation():
-            raise StoreForked(self._path)
-
     def run(self, steps: Sequence[Step]) -> Outcome:
         """Run a plan and wait for its outcome."""
-        self.check()
         return self.executor.run(steps)
 
     def submit(self, steps: Sequence[Step], mailbox: Mailbox, token: object) -> Ticket:
         """Queue a plan; (token, outcome) arrives in `mailbox`."""
-        self.check()
         return self.executor.submit(steps, mailbox, token)
 
     def submit_call(self, call: Call, mailbox: Mailbox, token: object) -> Ticket:
         """Queue a closure; (token, call) arrives in `mailbox` once it is done."""
-        self.check()
         return self.executor.submit_call(call, mailbox, token)
 
     def run_call(self, call: Call) -> Any:
         """Run a closure on the calling thread, after what stands before it in the queue."""
-        self.check()
         self.executor.acquire()
         try:
             self._closures.run([call])
@@ -86,7 +77,7 @@ class Writer:
     def check_closable(self) -> None:
         """Raise StoreReentered within a closure of this writer, which would wait for itself."""
         if self.executor.owned():
-            raise StoreReentered(self._path)
+            raise StoreReentered(self.path)
 
     def close(self) -> None:
         """Let queued work run, end the threads, close the connection."""
@@ -94,8 +85,9 @@ class Writer:
         self.executor.wait_idle(_FOREVER_MS)
         self._join(None)
         self.executor.close()
-        with translated(self._path):
+        with translated(self.path):
             self._connection.close()
+        forks.release(self)
 
     def abandon(self, join_s: float) -> None:
         """End without waiting for queued work, which is answered StoreClosed; wait at most `join_s` for the threads.
@@ -119,7 +111,7 @@ class Writer:
 
     def _start(self, target: Callable[[], None], name: str) -> None:
         # Daemons: a handle left open must not keep the interpreter from ending; database.py sees to them then.
-        thread = threading.Thread(target=target, name=f"lash_store {name} {self._path}", daemon=True)
+        thread = threading.Thread(target=target, name=f"lash_store {name} {self.path}", daemon=True)
         with self._threads_lock:
             self._threads = [other for other in self._threads if other.is_alive()]
             self._threads.append(thread)
@@ -144,8 +136,8 @@ class Writer:
 
     def _checkpoint(self) -> None:
         try:
-            with translated(self._path):
-                locker, checkpointer = open_helper(self._path), open_helper(self._path)
+            with translated(self.path):
+                locker, checkpointer = open_helper(self.path), open_helper(self.path)
                 try:
                     self.executor.serve_checkpoints(locker, checkpointer)
                 finally:

@@ -10,6 +10,7 @@ from lash_store import Database, Expect, GuardFailed, Plan, Step, StoreError, Tr
 
 ADD = Plan(
     [
+        Step("SELECT n FROM counter", expect=Expect.ROW),  # what is read first must hold still when it is written
         Step("INSERT INTO entry (n) SELECT n + 1 FROM counter", expect=1),
         Step("UPDATE counter SET n = n + 1", expect=1),
     ]

@@ -76,7 +76,7 @@ def read_in_thread(path: str) -> None:
 def plan_in(path: str, start: Callable[[Callable[[], object]], object]) -> None:
     database, entered = Database.open(path), threading.Event()
 
-    def note() -> None:
+    def note(*_: object) -> None:
         entered.set()
 
     def register(connection: apsw.Connection) -> None:

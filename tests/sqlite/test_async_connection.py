@@ -130,6 +130,36 @@ async def test_closures_plans_and_reads_side_by_side(connection: SqliteConnectio
     assert [type(result) for result in results if isinstance(result, Exception)] == [ConstraintViolation]
 
 
+async def test_closures_that_share_a_commit_stand_or_fall_each_for_itself(connection: SqliteConnection) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def hold(tx: Transaction) -> None:
+        entered.set()
+        assert leave.wait(PATIENCE_S)
+
+    def put(value: int) -> Callable[[Transaction], Commit[int] | Rollback[int]]:
+        def work(tx: Transaction) -> Commit[int] | Rollback[int]:
+            tx.execute("INSERT INTO t(a) VALUES (?)", (value,))
+            if value % 3 == 1:
+                raise LookupError(value)
+            return Commit(value) if value % 3 else Rollback(value)
+
+        return work
+
+    holding = asyncio.create_task(connection.write(hold))
+    assert await asyncio.to_thread(entered.wait, PATIENCE_S)
+    before = connection.stats()
+    jobs = [asyncio.create_task(connection.write_flow(put(n))) for n in range(12)]
+    await asyncio.sleep(0)
+    leave.set()
+    await holding
+    results = await asyncio.gather(*jobs, return_exceptions=True)
+    assert [repr(result) for result in results] == [f"LookupError({n})" if n % 3 == 1 else str(n) for n in range(12)]
+    assert await column(connection) == [2, 5, 8, 11]
+    stats = connection.stats()
+    assert (stats.commits - before.commits, stats.largest_batch) == (5, 4)
+
+
 async def test_what_is_submitted_first_runs_first(connection: SqliteConnection) -> None:
     await asyncio.gather(*(connection.run(insert(n)) for n in range(300)))
     assert await column(connection) == list(range(300))

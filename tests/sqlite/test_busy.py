@@ -3,8 +3,8 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import apsw
 import pytest
@@ -189,7 +189,7 @@ def test_without_a_budget_nobody_waits(path: Path, rival: Rival) -> None:
         rival.hold()
         for verb in BLOCKING.values():
             with pytest.raises(StoreBusy) as caught:
-                bounded(lambda verb=verb: verb(database), limit_s=5)  # type: ignore[misc]  bound per verb
+                bounded(partial(verb, database), limit_s=5)
             assert caught.value.waited_ms < 1000
         rival.let_go()
         database.run(PLAN)
@@ -200,7 +200,10 @@ def test_a_read_waits_for_no_writer(path: Path, rival: Rival) -> None:
     with Database.open(path) as database:
         rival.hold()
         rival.connection.execute("INSERT INTO item VALUES (2)")
-        count: Callable[[apsw.Connection], Any] = lambda connection: connection.execute("SELECT count(*) FROM item").get
+
+        def count(connection: apsw.Connection) -> int:
+            return int(connection.execute("SELECT count(*) FROM item").get)
+
         assert bounded(lambda: database.read(count)) == 0
         writing = Background(lambda: database.run(PLAN))
         assert bounded(lambda: database.read(count)) == 0

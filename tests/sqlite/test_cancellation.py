@@ -1,18 +1,19 @@
-"""A cancelled await: what was not started is withdrawn; what was started ends first, and then the cancellation goes on."""
+"""A cancelled await: what was not started is withdrawn; what was started ends first, then the cancellation goes on."""
 
 import asyncio
 import gc
 import random
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
 
 from lash_store import Commit, Database, Plan, SqliteConnection, Step, Transaction
 from lash_store.sqlite.readers import MAX_READERS
-from tests.watchdog import LIMIT_S, Program, await_true
+from tests.watchdog import LIMIT_S, Program, await_true, bounded
 
 PLAN = Plan([Step("INSERT INTO item VALUES (1)")])
 GATED = Plan([Step("INSERT INTO item VALUES (gate())")])
@@ -25,7 +26,7 @@ class Gate:
         self._entered = threading.Event()
         self._opened = threading.Event()
 
-    def pass_through(self) -> int:
+    def pass_through(self, *_: object) -> int:
         self._entered.set()
         assert self._opened.wait(LIMIT_S)
         return 1
@@ -67,13 +68,13 @@ def count(connection: apsw.Connection) -> int:
     return int(connection.execute("SELECT count(*) FROM item").get)
 
 
-PASSING: dict[str, Callable[[SqliteConnection], Awaitable[object]]] = {
+PASSING: dict[str, Callable[[SqliteConnection], Coroutine[Any, Any, object]]] = {
     "run": lambda connection: connection.run(PLAN),
     "write": lambda connection: connection.write(insert),
     "write_flow": lambda connection: connection.write_flow(insert_flow),
     "call": lambda connection: connection.call(insert_raw),
 }
-HELD: dict[str, Callable[[SqliteConnection, Gate], Awaitable[object]]] = {
+HELD: dict[str, Callable[[SqliteConnection, Gate], Coroutine[Any, Any, object]]] = {
     "run": lambda connection, gate: connection.run(GATED),
     "write": lambda connection, gate: connection.write(gate.inserting),
     "write_flow": lambda connection, gate: connection.write_flow(gate.flowing),
@@ -101,11 +102,8 @@ async def cancelled(task: "asyncio.Task[object]") -> None:
     assert task.cancelled()
 
 
-def spawn(awaitable: Awaitable[object]) -> "asyncio.Task[object]":
-    async def wait() -> object:
-        return await awaitable
-
-    return asyncio.create_task(wait())
+def spawn(call: Coroutine[Any, Any, object]) -> "asyncio.Task[object]":
+    return asyncio.create_task(call)
 
 
 async def still_waits(task: "asyncio.Task[object]") -> bool:
@@ -171,24 +169,30 @@ async def test_a_cancellation_before_the_call_has_begun_calls_nothing(verb: str,
     assert await connection.read(count) == 0
 
 
-@pytest.mark.parametrize("seen_by_the_loop", [False, True])
-@pytest.mark.parametrize("verb", PASSING)
-async def test_a_cancellation_after_the_commit_leaves_the_commit(
-    verb: str, seen_by_the_loop: bool, connection: SqliteConnection
-) -> None:
-    commits = connection.stats().commits
-    doomed = spawn(PASSING[verb](connection))
-    await asyncio.sleep(0)  # it is queued
-    await_true(lambda: connection.stats().commits > commits or verb == "call")  # meanwhile the loop sees nothing
-    if seen_by_the_loop:
-        # The timer comes after the delivery in the loop's next round, and before the task that it wakes.
-        asyncio.get_running_loop().call_later(0, doomed.cancel)
-    else:
-        doomed.cancel()
-    await asyncio.wait([doomed])
-    assert doomed.cancelled() or verb == "call"
-    assert await connection.read(count) == 1 or verb == "call"
-    await connection.run(PLAN)
+# Where the cancellation stands in the loop's round that delivers the outcome: the task's turn comes after all of them.
+MOMENTS: dict[str, Callable[[asyncio.AbstractEventLoop, Callable[[], object]], object]] = {
+    "in a round before": lambda loop, cancel: cancel(),
+    "in its round, before it": lambda loop, cancel: loop.call_soon(cancel),
+    "in its round, after it": lambda loop, cancel: loop.call_later(0, cancel),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("verb", ["run", "write", "write_flow"])
+def test_a_cancellation_about_the_moment_of_delivery_leaves_the_commit(verb: str, moment: str, tmp_path: Path) -> None:
+    async def cancel_then() -> tuple[bool, int]:
+        async with await SqliteConnection.open(tmp_path / "store.db") as connection:
+            await connection.run(Plan([Step("CREATE TABLE item (a)")]))
+            doomed = spawn(PASSING[verb](connection))
+            await asyncio.sleep(0)  # it is queued
+            await_true(lambda: connection.stats().commits == 2)  # and committed, while the loop sees nothing
+            MOMENTS[moment](asyncio.get_running_loop(), doomed.cancel)
+            await asyncio.wait([doomed])
+            await connection.run(PLAN)
+            return doomed.cancelled(), await connection.read(count)
+
+    # In a loop of its own: a task that hangs on its way out cannot be cancelled.
+    assert bounded(lambda: asyncio.run(cancel_then()), limit_s=10) == (True, 2)
 
 
 async def test_a_read_that_waits_for_its_turn_is_withdrawn(connection: SqliteConnection, gate: Gate) -> None:
@@ -263,26 +267,28 @@ async def test_a_cancelled_open_leaves_nothing_open(times: int, tmp_path: Path) 
         assert stranger.ask("INSERT INTO item VALUES (1)") == "done"  # nobody else has it open
 
 
-async def test_a_storm_of_cancellations_loses_nothing_that_was_answered(connection: SqliteConnection) -> None:
-    await connection.run(Plan([Step("CREATE TABLE number (n PRIMARY KEY)")]))
-
-    def write(number: int) -> Awaitable[object]:
+def test_a_storm_of_cancellations_loses_nothing_that_was_answered(tmp_path: Path) -> None:
+    def write(connection: SqliteConnection, number: int) -> Coroutine[Any, Any, object]:
         step = Step("INSERT INTO number VALUES (?)", (number,))
         if number % 3:
             return connection.run(Plan([step]))
         return connection.write(lambda transaction: transaction.execute(step.sql, (number,)))
 
-    tasks = []
-    for number in range(600):
-        tasks.append(spawn(write(number)))
-        if number % 20 == 0:
-            await asyncio.sleep(0)
-        if random.random() < 0.5:
-            random.choice(tasks).cancel()
-    await asyncio.wait(tasks)
-    stored = await connection.read(lambda c: {n for (n,) in c.execute("SELECT n FROM number")})
-    answered = {number for number, task in enumerate(tasks) if not task.cancelled()}
+    async def storm() -> tuple[set[int], set[int]]:
+        async with await SqliteConnection.open(tmp_path / "store.db") as connection:
+            await connection.run(Plan([Step("CREATE TABLE number (n PRIMARY KEY)")]))
+            tasks = []
+            for number in range(600):
+                tasks.append(spawn(write(connection, number)))
+                if number % 20 == 0:
+                    await asyncio.sleep(0)
+                if random.random() < 0.5:
+                    random.choice(tasks).cancel()
+            await asyncio.wait(tasks)
+            stored = await connection.read(lambda c: {int(n) for (n,) in c.execute("SELECT n FROM number")})
+            assert connection.stats().queued == 0
+            return {number for number, task in enumerate(tasks) if not task.cancelled()}, stored
+
+    answered, stored = bounded(lambda: asyncio.run(storm()))
     assert 0 < len(answered) < 600
     assert answered <= stored
-    await connection.run(PLAN)
-    assert connection.stats().queued == 0

@@ -51,14 +51,10 @@ def increment(programs: list[Program], times: int) -> None:
 
 def counts(path: Path) -> tuple[int, int, int]:
     """Return the counter, how many numbers were entered, and the highest."""
+    asked = "SELECT n FROM counter UNION ALL SELECT count(*) FROM entry UNION ALL SELECT max(n) FROM entry"
     with Database.open_readonly(path) as database:
-        return database.read(
-            lambda connection: (
-                connection.execute(
-                    "SELECT (SELECT n FROM counter), (SELECT count(*) FROM entry), (SELECT max(n) FROM entry)"
-                ).get
-            )
-        )
+        counter, entries, highest = database.read(lambda connection: [int(n) for (n,) in connection.execute(asked)])
+    return counter, entries, highest
 
 
 @pytest.mark.parametrize(("way", "times"), [("write", 500), ("run", 500), ("verify", 100)])

@@ -54,9 +54,16 @@ class Gate:
             assert self.arrivals.acquire(timeout=PATIENCE_S)
 
 
-def test_four_read_at_a_time_and_no_more(database: Database, threads: ThreadPoolExecutor) -> None:
+@pytest.fixture
+def gate(threads: ThreadPoolExecutor) -> Iterator[Gate]:
+    """A gate that is open in the end, whatever the test did: its readers must not keep the pool waiting."""
+    made = Gate()
+    yield made
+    made.opened.set()
+
+
+def test_four_read_at_a_time_and_no_more(database: Database, threads: ThreadPoolExecutor, gate: Gate) -> None:
     assert MAX_READERS == 4
-    gate = Gate()
     reads = [threads.submit(database.read, gate) for _ in range(12)]
     gate.await_arrivals(4)
     assert database.stats().readers_open == 4
@@ -133,8 +140,9 @@ def test_a_reader_whose_connection_was_closed_is_replaced(database: Database) ->
     assert database.stats().readers_open <= MAX_READERS
 
 
-def test_a_long_reader_pins_the_log_and_the_statistics_say_so(database: Database, threads: ThreadPoolExecutor) -> None:
-    gate = Gate()
+def test_a_long_reader_pins_the_log_and_the_statistics_say_so(
+    database: Database, threads: ThreadPoolExecutor, gate: Gate
+) -> None:
     reading = threads.submit(database.read, gate)
     gate.await_arrivals(1)
     for n in range(20):
@@ -151,10 +159,11 @@ def test_a_long_reader_pins_the_log_and_the_statistics_say_so(database: Database
     assert database.stats().oldest_read_ms == 0
 
 
-def test_close_waits_for_reads_and_refuses_those_that_come_later(tmp_path: Path, threads: ThreadPoolExecutor) -> None:
+def test_close_waits_for_reads_and_refuses_those_that_come_later(
+    tmp_path: Path, threads: ThreadPoolExecutor, gate: Gate
+) -> None:
     database = Database.open(tmp_path / "x.db")
     database.call(lambda raw: raw.execute("CREATE TABLE t(a)").fetchall())
-    gate = Gate()
     inside = [threads.submit(database.read, gate) for _ in range(MAX_READERS)]
     gate.await_arrivals(MAX_READERS)
     late = threads.submit(database.read, gate)

@@ -89,7 +89,7 @@ class Executor:
         self._connection = connection
         self._path = connection.filename
         self._busy = BusyWait(busy_timeout_ms)
-        self._wal = WalWatch(start_checkpointer)
+        self._wal = WalWatch(start_checkpointer, connection.pragma("page_size"))
         self._batches = Batches(connection, self._busy)
         self._role = WriterRole(self._path, start_worker, MEMBERS_MAX)
         connection.set_busy_handler(self._busy.on_busy)
@@ -117,7 +117,7 @@ class Executor:
         try:
             if not self._role.enter(job):
                 raise StoreClosed(path=self._path)
-            self._busy.lease()
+            self._busy.lease(job.enqueued_ns)
         except BaseException:
             self._desert(job)
             raise
@@ -150,7 +150,7 @@ class Executor:
                 if calls is None:
                     return None
                 if calls:
-                    self._busy.lease()
+                    self._busy.lease(calls[0].enqueued_ns)
                     return calls
                 self._carry(session)
         except BaseException:

@@ -20,6 +20,7 @@ class BusyWait:
         self._total_ns = 0
         self._last_ns = 0
         self._until_ns = 0
+        self._first_until_ns = 0
         self._fixed = False
 
     @property
@@ -38,15 +39,20 @@ class BusyWait:
         self._until_ns = until_ns
         self._last_ns = 0
 
-    def lease(self) -> None:
-        """The connection goes to a holder that issues its own BEGINs, each with a whole budget of its own."""
+    def lease(self, enqueued_ns: int) -> None:
+        """The connection goes to a holder that issues its own BEGINs and has waited in the queue since `enqueued_ns`.
+
+        The first of them has what is left of its budget, any further one has the whole.
+        """
         self._fixed = False
+        self._first_until_ns = enqueued_ns + self.budget_ns
         self._last_ns = 0
 
     def on_busy(self, prior_calls: int) -> bool:
         """SQLite's busy handler: True to try again. `prior_calls` counts its calls for the same lock."""
         if prior_calls == 0 and not self._fixed:
-            self._until_ns = time.monotonic_ns() + self.budget_ns
+            self._until_ns = self._first_until_ns or time.monotonic_ns() + self.budget_ns
+            self._first_until_ns = 0
             self._last_ns = 0
         return self.nap()
 

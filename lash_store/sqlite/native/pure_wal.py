@@ -6,6 +6,7 @@ copied whole and the next writer starts it over.
 """
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -13,8 +14,10 @@ import apsw
 
 from lash_store.sqlite.native.pure_busy import BusyWait
 
-CHECKPOINT_PAGES: Final = 1000
-RESTART_PAGES: Final = 4000
+_CHECKPOINT_BYTES: Final = 4 * 1024 * 1024  # of pages not copied back
+_RESTART_BYTES: Final = 16 * 1024 * 1024  # of pages in the log
+_LIMIT_BYTES: Final = 48 * 1024 * 1024  # of pages in the log: writers must not go on so fast
+_GIVE_WAY_S: Final = 0.002
 _LOCK_BUDGET_MS: Final = 1000
 _RETRY_MIN_S: Final = 0.05
 _RETRY_MAX_S: Final = 1.0
@@ -23,7 +26,11 @@ _RETRY_MAX_S: Final = 1.0
 class WalWatch:
     """The log of one database as its writer sees it, and the loop that copies it back."""
 
-    def __init__(self, start_checkpointer: Callable[[], object]) -> None:
+    def __init__(self, start_checkpointer: Callable[[], object], page_size: int) -> None:
+        self._checkpoint_pages = _CHECKPOINT_BYTES // page_size
+        self._restart_pages = _RESTART_BYTES // page_size
+        self._limit_pages = _LIMIT_BYTES // page_size
+        self._pinned = False
         self._start_checkpointer = start_checkpointer
         self._due = threading.Condition(threading.Lock())
         self._commits = 0
@@ -53,12 +60,12 @@ class WalWatch:
 
     def after_commits(self) -> None:
         """Start or wake the checkpointer if the log has become long; called with no lock held, SQLite's or ours."""
-        if self.pages < CHECKPOINT_PAGES:
+        if self.pages < self._checkpoint_pages:
             return
         with self._due:
             start = not self._started and not self._stopped
             self._started = True
-            if self.pending >= CHECKPOINT_PAGES:
+            if self.pending >= self._checkpoint_pages:
                 self._due.notify_all()
         if start:
             try:
@@ -67,6 +74,8 @@ class WalWatch:
                 # The commits stand, and a long log harms none of them: count it, and ask again after the next batch.
                 self.errors += 1
                 self._started = False
+        if self.pages > self._limit_pages and not self._pinned:
+            time.sleep(_GIVE_WAY_S)  # the checkpointer does not keep up: let that thread have the processor
 
     def serve(self, locker: apsw.Connection, checkpointer: apsw.Connection) -> None:
         """The checkpointer's loop, until `stop`."""
@@ -90,30 +99,32 @@ class WalWatch:
         """True when a checkpoint is due, `retry_s` after one that could not copy everything; False after `stop`."""
         with self._due:
             self._due.wait_for(lambda: self._stopped, retry_s)
-            self._due.wait_for(lambda: self._stopped or self.pending >= CHECKPOINT_PAGES)
+            self._due.wait_for(lambda: self._stopped or self.pending >= self._checkpoint_pages)
             return not self._stopped
 
     def _pass(self, locker: apsw.Connection, checkpointer: apsw.Connection) -> bool:
         """Copy what can be copied; True if that was the whole log."""
         try:
-            if not self._checkpoint(checkpointer):
-                # A reader still needs the old pages; holding the write lock would not change that.
-                return False
-            if self.pages > RESTART_PAGES:
-                self._restart(locker, checkpointer)
-            return True
+            copied_before = self._copied
+            complete = self._checkpoint(checkpointer)
+            # Not a page further than the last time: a reader holds the log, and the write lock would not help.
+            if self.pages > self._restart_pages and (complete or self._copied != copied_before):
+                complete = self._restart(locker, checkpointer)
+            self._pinned = not complete
+            return complete
         except apsw.BusyError:
             return False
         except Exception:  # noqa: BLE001 - counted
             self.errors += 1
             return False
 
-    def _restart(self, locker: apsw.Connection, checkpointer: apsw.Connection) -> None:
+    def _restart(self, locker: apsw.Connection, checkpointer: apsw.Connection) -> bool:
         """Copy the whole log while nobody can write: the next writer then finds all of it copied and starts it over."""
         locker.execute("BEGIN IMMEDIATE")
         try:
-            if self._checkpoint(checkpointer):
-                self.restarts += 1
+            complete = self._checkpoint(checkpointer)
+            self.restarts += complete
+            return complete
         finally:
             locker.execute("ROLLBACK")
 

@@ -104,6 +104,36 @@ def test_a_module_attached_to_another_sqlite_is_refused() -> None:
     assert "uses 3.99.0" in ended.stderr
 
 
+# Keeps an account of who may load extensions; the connection that the module comes in by is closed and gone.
+ACCOUNT = """
+import apsw
+calls = []
+class Watched(apsw.Connection):
+    def enable_load_extension(self, enable):
+        calls.append(enable)
+        super().enable_load_extension(enable)
+    def load_extension(self, *arguments):
+        calls.append("load")
+        BROKEN
+        super().load_extension(*arguments)
+    def close(self, *arguments):
+        calls.append("close")
+        super().close(*arguments)
+apsw.Connection = Watched
+try:
+    from lash_store.sqlite import native
+except ImportError:
+    calls.append("refused")
+print(calls)
+"""
+
+
+def test_loading_extensions_is_on_for_one_moment() -> None:
+    assert python(ACCOUNT.replace("BROKEN", ""), "c").stdout == "[True, 'load', False, 'close']\n"
+    failing = ACCOUNT.replace("BROKEN", "raise apsw.ExtensionLoadingError('broken')")
+    assert python(failing, "c").stdout == "[True, 'load', False, 'close', 'refused']\n"
+
+
 def test_loading_extensions_is_off_afterwards() -> None:
     importlib.import_module("lash_store")
     connection = apsw.Connection(":memory:")

@@ -1,7 +1,6 @@
 """Writers of several processes take turns: none starves, none is lost, and strangers to the order come to no harm."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +30,8 @@ with Database.open(path) as database:
     done, longest = 0, 0.0
     while not stop.is_set():
         began = time.monotonic()
-        database.run(Plan([Step("INSERT INTO t VALUES (?, ?)", (who, done)), Step("UPDATE total SET n = n + 1", expect=1)]))
+        insert = Step("INSERT INTO t VALUES (?, ?)", (who, done))
+        database.run(Plan([insert, Step("UPDATE total SET n = n + 1", expect=1)]))
         longest = max(longest, time.monotonic() - began)
         done += 1
     print(json.dumps([done, longest, database.stats().busy_waits]), flush=True)
@@ -109,14 +110,17 @@ def create(path: Path) -> None:
         database.run(SEED)
 
 
+def rows(database: Database, sql: str) -> list[Any]:
+    return database.read(lambda reader: reader.execute(sql).fetchall())
+
+
 def stored(path: Path) -> tuple[dict[str, int], int]:
+    """The number of rows of each writer, and the sum that every commit added one to."""
     with Database.open(path) as database:
-        by_writer = database.read(
-            lambda reader: dict(reader.execute("SELECT who, count(*) FROM t GROUP BY who").fetchall())
-        )
-        total = database.read(lambda reader: reader.execute("SELECT n FROM total").fetchall())
-        assert database.read(lambda reader: reader.execute("PRAGMA integrity_check").fetchall()) == [("ok",)]
-    return by_writer, total[0][0]
+        assert rows(database, "PRAGMA integrity_check") == [("ok",)]
+        return dict(rows(database, "SELECT who, count(*) FROM t GROUP BY who")), rows(database, "SELECT n FROM total")[
+            0
+        ][0]
 
 
 def test_no_writer_starves_and_no_commit_is_lost(tmp_path: Path, children: list[Child]) -> None:
@@ -126,7 +130,7 @@ def test_no_writer_starves_and_no_commit_is_lost(tmp_path: Path, children: list[
     by_writer, total = stored(tmp_path / "x.db")
     assert by_writer == {child.who: done for child, (done, _, _) in zip(children, ended, strict=True)}
     assert total == sum(by_writer.values())
-    assert min(by_writer.values()) > 0.1 * max(by_writer.values())
+    assert min(by_writer.values()) > 0.2 * max(by_writer.values())
     assert max(longest for _, longest, _ in ended) < 2.0
     assert sum(waits for _, _, waits in ended) > 0
 
@@ -168,7 +172,9 @@ def test_two_handles_of_one_process_take_turns(tmp_path: Path) -> None:
 
     def write(place: int, database: Database) -> None:
         while not stop.is_set():
-            database.run(Plan([Step("INSERT INTO t VALUES (?, 1)", (place,)), Step("UPDATE total SET n = n + 1")]))
+            database.run(
+                Plan([Step("INSERT INTO t VALUES (?, 1)", (f"handle {place}",)), Step("UPDATE total SET n = n + 1")])
+            )
             counts[place] += 1
 
     with ExitStack() as stack:
@@ -182,7 +188,7 @@ def test_two_handles_of_one_process_take_turns(tmp_path: Path) -> None:
             thread.join(PATIENCE_S)
             assert not thread.is_alive()
     by_writer, total = stored(tmp_path / "x.db")
-    assert [by_writer.get(str(place), by_writer.get(place)) for place in range(3)] == counts  # type: ignore[call-overload]
+    assert by_writer == {f"handle {place}": count for place, count in enumerate(counts)}
     assert total == sum(counts)
     assert min(counts) > 0
 
@@ -208,8 +214,8 @@ def test_the_waiter_gets_the_lock_soon_after_it_is_released(tmp_path: Path) -> N
         holding.join(PATIENCE_S)
         stats = waiter.stats()
         assert (stats.commits, stats.busy_waits) == (1, 1)
-        assert 200 <= stats.busy_wait_ms < 2_500
-    assert os.listdir(tmp_path) == ["x.db"]  # noqa: PTH208
+        assert 100 <= stats.busy_wait_ms < 2_500
+    assert [path.name for path in tmp_path.iterdir()] == ["x.db"]
 
 
 def test_a_busy_error_tells_how_long_it_waited(tmp_path: Path) -> None:

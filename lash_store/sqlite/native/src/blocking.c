@@ -107,7 +107,7 @@ PyObject *lash_executor_acquire(PyObject *self, PyObject *unused)
     }
     lash_mutex_unlock(&executor->lock);
     if (mine) {
-        lash_handoff_before_begin(&executor->handoff, 0); /* for the BEGIN that Python is about to issue */
+        lash_role_lease(executor, job.enqueued_ns); /* for the BEGIN that Python is about to issue */
     }
     Py_END_ALLOW_THREADS
     lash_cond_destroy(&job.cond);

@@ -8,11 +8,10 @@
  * RESTART checkpoint would do the same, but waits for readers while it holds the write lock. */
 #include "executor.h"
 
-enum {
-    DUE_FRAMES = 1000,     /* 4 MiB of pages not copied back */
-    RESTART_FRAMES = 4000, /* 16 MiB of log */
-    LIMIT_FRAMES = 12000,  /* 48 MiB: the checkpointer does not keep up, writers lend a hand */
-};
+/* Of log, in bytes of pages. */
+#define DUE_BYTES (4 * 1024 * 1024)      /* not copied back: time for a checkpoint */
+#define RESTART_BYTES (16 * 1024 * 1024) /* in the log: time to start it over */
+#define LIMIT_BYTES (48 * 1024 * 1024)   /* the checkpointer does not keep up, writers lend a hand */
 
 #define LOCK_BUDGET_NS (1000 * LASH_NS_PER_MS)
 #define PAUSE_NS (20 * LASH_NS_PER_MS)
@@ -20,12 +19,16 @@ enum {
 #define HAND_PAUSE_NS (5 * LASH_NS_PER_MS)
 #define GIVE_WAY_NS (2 * LASH_NS_PER_MS)
 
-static int frames_due(const lash_executor *executor)
+static int64_t bytes_of(const lash_executor *executor, int64_t frames)
 {
-    if (executor->handoff.last_frame != NULL) {
-        return lash_handoff_frames_pending(&executor->handoff) >= DUE_FRAMES;
-    }
-    return executor->wal_frames >= DUE_FRAMES;
+    return frames * executor->page_size;
+}
+
+static int is_due(const lash_executor *executor)
+{
+    int64_t pending = executor->handoff.last_frame ? (int64_t)lash_handoff_frames_pending(&executor->handoff)
+                                                   : executor->wal_frames;
+    return bytes_of(executor, pending) >= DUE_BYTES;
 }
 
 /* Holds the writers back to the pace of the disk when the log outgrows the checkpointer, which on a crowded machine may
@@ -34,7 +37,7 @@ static void lend_a_hand(lash_executor *executor)
 {
     int frames, copied;
     uint64_t now = lash_now_ns();
-    if (lash_handoff_frames(&executor->handoff) < LIMIT_FRAMES || now < executor->hand_due) {
+    if (bytes_of(executor, lash_handoff_frames(&executor->handoff)) < LIMIT_BYTES || now < executor->hand_due) {
         return;
     }
     int rc = sqlite3_wal_checkpoint_v2(executor->db, "main", SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
@@ -47,7 +50,7 @@ static void lend_a_hand(lash_executor *executor)
 
 void lash_checkpoint_look(lash_executor *executor)
 {
-    if (!frames_due(executor)) {
+    if (!is_due(executor)) {
         return;
     }
     lend_a_hand(executor);
@@ -98,10 +101,11 @@ static int step_once(sqlite3 *db, const char *text)
     return rc == SQLITE_DONE ? SQLITE_OK : finalized != SQLITE_OK ? finalized : rc;
 }
 
-/* With the write lock held nobody appends, so PASSIVE gets everything that no reader still needs. */
+/* With the write lock held nobody appends, so PASSIVE gets everything that no reader still needs: SQLITE_BUSY if one
+ * still needs something. */
 static int copy_the_rest(sqlite3 *locker, lash_handoff *handoff, sqlite3 *checkpointer)
 {
-    int frames, copied;
+    int frames = 0, copied = 0;
     lash_handoff_before_begin(handoff, 0);
     int rc = step_once(locker, "BEGIN IMMEDIATE");
     lash_handoff_after_begin(handoff);
@@ -111,7 +115,7 @@ static int copy_the_rest(sqlite3 *locker, lash_handoff *handoff, sqlite3 *checkp
     rc = sqlite3_wal_checkpoint_v2(checkpointer, "main", SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
     int ended = step_once(locker, "ROLLBACK");
     lash_handoff_released(handoff, 1);
-    return rc != SQLITE_OK ? rc : ended;
+    return rc != SQLITE_OK ? rc : ended != SQLITE_OK ? ended : copied < frames ? SQLITE_BUSY : SQLITE_OK;
 }
 
 static void count_locked(lash_executor *executor, int rc, int64_t *counter)
@@ -124,12 +128,16 @@ static void count_locked(lash_executor *executor, int rc, int64_t *counter)
 }
 
 /* One round. Returns whether it got everything. */
-static int checkpoint(lash_executor *executor, sqlite3 *locker, lash_handoff *handoff, sqlite3 *checkpointer)
+static int checkpoint(lash_executor *executor, sqlite3 *locker, lash_handoff *handoff, sqlite3 *checkpointer,
+                      int *last_copied)
 {
     int frames = 0, copied = 0;
     int rc = sqlite3_wal_checkpoint_v2(checkpointer, "main", SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
     int rest = SQLITE_BUSY;
-    if (rc == SQLITE_OK && frames >= RESTART_FRAMES) {
+    /* Not a page further than the last time: a reader holds the log, and the write lock would not help. */
+    int pinned = copied < frames && copied == *last_copied;
+    *last_copied = copied;
+    if (rc == SQLITE_OK && !pinned && bytes_of(executor, frames) >= RESTART_BYTES) {
         rest = copy_the_rest(locker, handoff, checkpointer);
     }
     lash_mutex_lock(&executor->lock);
@@ -159,6 +167,7 @@ void lash_checkpoint_serve(lash_executor *executor, sqlite3 *locker, sqlite3 *ch
     step_once(checkpointer, "SELECT count(*) FROM sqlite_schema");
     lash_handoff_init(&handoff, locker, LOCK_BUDGET_NS);
     uint64_t pause_ns = PAUSE_NS;
+    int last_copied = -1;
     lash_mutex_lock(&executor->lock);
     while (executor->state == RUNNING) {
         if (!executor->checkpoint_due) {
@@ -166,7 +175,7 @@ void lash_checkpoint_serve(lash_executor *executor, sqlite3 *locker, sqlite3 *ch
             continue;
         }
         lash_mutex_unlock(&executor->lock);
-        int complete = checkpoint(executor, locker, &handoff, checkpointer);
+        int complete = checkpoint(executor, locker, &handoff, checkpointer, &last_copied);
         lash_mutex_lock(&executor->lock);
         if (complete) {
             pause_ns = PAUSE_NS;

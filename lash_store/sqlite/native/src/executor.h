@@ -120,6 +120,7 @@ int lash_queue_worth_a_batch(const lash_executor *executor);
 /* If the role is free: sees that whoever stands at the head of the queue gets it. */
 void lash_role_offer_locked(lash_executor *executor);
 void lash_role_pass_on_locked(lash_executor *executor); /* the caller holds the writer role, and no longer afterwards */
+void lash_role_lease(lash_executor *executor, uint64_t enqueued_ns); /* role held: Python will use the connection */
 void lash_role_run_batch(lash_executor *executor, int idle_after); /* role held, lock and GIL not */
 /* Waits for the role, or until the job was carried along by another holder: 1 if the role is now the caller's. */
 int lash_role_wait_locked(lash_executor *executor, lash_job *job);

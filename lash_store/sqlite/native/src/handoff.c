@@ -215,7 +215,8 @@ static int on_busy(void *context, int tries)
     if (tries == 0) {
         settle_wait(handoff); /* of a statement before this one: Python code runs several for one role */
         handoff->wait_began = now;
-        handoff->deadline = handoff->fixed_deadline ? handoff->fixed_deadline : now + handoff->budget_ns;
+        handoff->deadline = handoff->first_deadline ? handoff->first_deadline : now + handoff->budget_ns;
+        handoff->first_deadline = 0;
     } else if (now >= handoff->deadline) {
         settle_wait(handoff);
         return 0;
@@ -251,7 +252,7 @@ void lash_handoff_before_begin(lash_handoff *handoff, uint64_t deadline_ns)
     handoff->wait_began = 0;
     handoff->last_wait_ns = 0;
     handoff->had_to_wait = 0;
-    handoff->fixed_deadline = deadline_ns;
+    handoff->first_deadline = deadline_ns;
 #if LASH_HAVE_FUTEX
     if (handoff->gave_way_at != 0 && handoff->turn != NULL) {
         uint64_t now = lash_now_ns();

@@ -18,7 +18,7 @@ typedef struct {
     uint64_t random;      /* state of the jitter */
     uint64_t wait_began;     /* of the current wait, 0 when there is none */
     uint64_t deadline;       /* of the current wait */
-    uint64_t fixed_deadline; /* as the caller set it; 0: each wait has the whole budget */
+    uint64_t first_deadline; /* of the next wait, which began in the queue; 0: the whole budget from its beginning */
     int had_to_wait;
     int on_deck;
     uint32_t bench_seen; /* the bench's word when we said that we come */
@@ -39,7 +39,7 @@ typedef struct {
 /* Installs the busy handler on `db`, and finds the shared words if the open file has a WAL index in shared memory. */
 void lash_handoff_init(lash_handoff *handoff, sqlite3 *db, uint64_t budget_ns);
 void lash_handoff_detach(lash_handoff *handoff, sqlite3 *db);
-/* Around BEGIN IMMEDIATE. `deadline_ns` 0: the budget, from now. */
+/* Around BEGIN IMMEDIATE. `deadline_ns`: of the first wait in between; 0: the whole budget, as for any further one. */
 void lash_handoff_before_begin(lash_handoff *handoff, uint64_t deadline_ns);
 void lash_handoff_after_begin(lash_handoff *handoff);
 /* After COMMIT or ROLLBACK. `idle`: nothing more is known to come from this connection. */

@@ -159,6 +159,13 @@ void lash_jobs_answer(lash_executor *executor, lash_job **jobs, size_t count)
     }
 }
 
+void lash_role_lease(lash_executor *executor, uint64_t enqueued_ns)
+{
+    uint64_t now = lash_now_ns();
+    uint64_t deadline = enqueued_ns + executor->budget_ns;
+    lash_handoff_before_begin(&executor->handoff, deadline > now ? deadline : now);
+}
+
 void lash_role_run_batch(lash_executor *executor, int idle_after)
 {
     lash_job *jobs[MAX_BATCH];

@@ -172,7 +172,7 @@ static int serve(lash_executor *executor, uint64_t idle_ns, lash_job **calls)
         size_t count = take_calls_locked(executor, calls);
         if (count > 0) {
             lash_mutex_unlock(&executor->lock);
-            lash_handoff_before_begin(&executor->handoff, 0);
+            lash_role_lease(executor, calls[0]->enqueued_ns);
             return (int)count;
         }
         lash_mutex_unlock(&executor->lock);
