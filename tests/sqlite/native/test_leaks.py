@@ -15,7 +15,7 @@ import pytest
 from lash_store import Database, Expect, GuardFailed, Plan, SqliteConnection, Step, StoreError
 from lash_store.sqlite.native import Executor, Mailbox
 from lash_store.sqlite.plan import SqlValue
-from tests.sqlite.native.test_executor_contract import open_connection
+from tests.sqlite.native.rig import open_connection
 
 # How long anything may take before a test calls it a hang, in seconds.
 PATIENCE_S = 60.0
