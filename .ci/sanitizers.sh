@@ -15,7 +15,7 @@ CFLAGS='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-p
 # Python itself is not instrumented, so the sanitizers' libraries must be there first. Its small-object allocator would
 # hide overruns from them. Leaks are not looked for: the interpreter frees little when it ends.
 LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
-    ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:strict_string_checks=1 \
+    ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:strict_string_checks=1:quarantine_size_mb=1 \
     UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
     PYTHONMALLOC=malloc \
     LASH_STORE_NATIVE=c \

@@ -12,7 +12,8 @@ from typing import Any
 import apsw
 
 from lash_store.clock import Clock
-from lash_store.errors import StoreBackend, StoreMisuse
+from lash_store.errors import StoreBackend, StoreForked, StoreMisuse
+from lash_store.sqlite import forks
 from lash_store.sqlite.connection import translate
 from lash_store.sqlite.transaction import Commit, Rollback, Transaction
 
@@ -71,6 +72,7 @@ class ClosureRunner:
         self._path = path
         self._waited_ms = waited_ms
         self._note_commit = note_commit
+        self._generation = forks.generation()
 
     def run(self, calls: Sequence[Call]) -> None:
         """Run all of `calls`, in order; each is `done` afterwards. Raises nothing of theirs."""
@@ -88,6 +90,11 @@ class ClosureRunner:
         while group:
             group = self._run_group(group)
 
+    def _check_process(self) -> None:
+        """Raise StoreForked if the closure forked and this is the child: its COMMIT would be the parent's."""
+        if self._generation != forks.generation():
+            raise StoreForked(self._path)
+
     def _run_raw(self, call: Call) -> None:
         try:
             call.value = call.run(self._connection)
@@ -95,6 +102,7 @@ class ClosureRunner:
             call.error = self._translated(error)
         except BaseException as error:  # noqa: BLE001  it belongs to the caller, who gets it
             call.error = error
+        self._check_process()
         if self._connection.in_transaction:
             self._rollback()
             call.error = call.error or StoreMisuse(
@@ -162,6 +170,7 @@ class ClosureRunner:
             call.error = error
         finally:
             transaction.end()
+        self._check_process()
         if not self._connection.in_transaction:
             call.error = call.error or StoreBackend(
                 apsw.SQLITE_ABORT, apsw.SQLITE_ABORT, "the closure went on after SQLite had ended its transaction"

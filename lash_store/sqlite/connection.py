@@ -183,14 +183,16 @@ def _check_place(path: str) -> None:
 
 
 def _open(path: str, flags: int) -> apsw.Connection:
-    if forks.is_inherited(path):
-        raise StoreForked(path)
     try:
-        return apsw.Connection(path, flags=flags | apsw.SQLITE_OPEN_URI, vfs=native.VFS)
+        connection = apsw.Connection(path, flags=flags | apsw.SQLITE_OPEN_URI, vfs=native.VFS)
     except apsw.Error as error:
         raise _opening_error(error, path, 0) from error
     except UnicodeEncodeError as error:
         raise StoreOpenFailed(path, "this is no file name: it holds lone surrogates") from error
+    if forks.is_inherited(connection.filename):
+        connection.close()  # it has locked nothing yet
+        raise StoreForked(path)
+    return connection
 
 
 def _opening_error(error: apsw.Error, path: str, waited_ms: int) -> StoreError:

@@ -105,7 +105,7 @@ class Database:
         name = os.fspath(path)
         connection = open_writer(name, durability=durability, busy_timeout_ms=busy_timeout_ms)
         writer = _writer(connection, lasting_name(connection, name), clock, busy_timeout_ms, checkpoints=True)
-        return cls(name, writer, Readers(writer.path), connection.filename_wal)
+        return cls(name, writer, Readers(writer.path, connection.filename), connection.filename_wal)
 
     @classmethod
     def open_in_memory(cls, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS, clock: Clock = SYSTEM_CLOCK) -> Self:
@@ -122,7 +122,8 @@ class Database:
         """
         name = os.fspath(path)
         connection = open_reader(name)  # a file that cannot be read is refused now, not at the first read
-        return cls(name, None, Readers(lasting_name(connection, name), connection), connection.filename_wal)
+        readers = Readers(lasting_name(connection, name), connection.filename, connection)
+        return cls(name, None, readers, connection.filename_wal)
 
     @property
     def path(self) -> str:
@@ -233,7 +234,7 @@ class Database:
 
     def _kick(self) -> None:
         """Have the writer thread run what was submitted without waiting for more. For asynchronous facades."""
-        if self._writer is not None:
+        if self._writer is not None and not self._inherited():
             self._writer.executor.kick()
 
     def _abandon(self, join_s: float = 0.0) -> None:

@@ -10,19 +10,11 @@ fork did not give it. The new handle would take none, and whoever closes last el
 import ctypes
 import os
 import weakref
-from typing import Protocol
+from typing import TypeAlias
 
-
-class Owner(Protocol):
-    """Something that owns connections to the database at `path`."""
-
-    @property
-    def path(self) -> str:
-        """The path as it was given."""
-
-
-_owners: "weakref.WeakSet[Owner]" = weakref.WeakSet()
-_inherited_files: set[tuple[int, int]] = set()
+_Identity: TypeAlias = tuple[int, int]  # device and inode
+_owners: "weakref.WeakKeyDictionary[object, _Identity | None]" = weakref.WeakKeyDictionary()
+_inherited_files: set[_Identity | None] = set()
 _generation = 0
 
 
@@ -31,37 +23,36 @@ def generation() -> int:
     return _generation
 
 
-def protect(owner: Owner) -> None:
-    """Keep `owner`, and the connections it owns, from ever being destroyed in a child of this process."""
-    _owners.add(owner)
+def protect(owner: object, file: str) -> None:
+    """Keep `owner`, and its connections to `file`, from ever being destroyed in a child of this process."""
+    _owners[owner] = _identity(file)
 
 
-def release(owner: Owner) -> None:
+def release(owner: object) -> None:
     """Forget `owner`, whose connections are closed."""
-    _owners.discard(owner)
+    _owners.pop(owner, None)
 
 
-def is_inherited(path: str) -> bool:
-    """Whether the parent of this process had the file at `path` open when it forked."""
-    return bool(_inherited_files) and _identity(path) in _inherited_files
+def is_inherited(file: str) -> bool:
+    """Whether the parent of this process had `file` open when it forked."""
+    return bool(_inherited_files) and _identity(file) in _inherited_files
 
 
-def _identity(path: str) -> tuple[int, int] | None:
+def _identity(file: str) -> _Identity | None:
     try:
-        found = os.stat(path)  # noqa: PTH116  stat opens nothing: no lock is lost
+        found = os.stat(file)  # noqa: PTH116  stat opens nothing: no lock is lost
     except (OSError, ValueError):
-        return None
+        return None  # in memory
     return found.st_dev, found.st_ino
 
 
 def _after_fork_in_child() -> None:
     global _generation  # noqa: PLW0603  one process, one number
     _generation += 1
+    _inherited_files.update(_owners.values())
+    _inherited_files.discard(None)
     for owner in list(_owners):
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(owner))
-        identity = _identity(owner.path)
-        if identity is not None:
-            _inherited_files.add(identity)
 
 
 if hasattr(os, "register_at_fork"):

@@ -24,7 +24,8 @@ MAX_READERS: Final = 4
 class Readers:
     """Read-only connections to one file, opened when needed and kept. All methods are thread-safe."""
 
-    def __init__(self, path: str, *connections: apsw.Connection) -> None:
+    def __init__(self, path: str, file: str, *connections: apsw.Connection) -> None:
+        """`path` is what to open, `file` the file behind it; `connections` to it are open already."""
         self.path = path
         self._idle = list(connections)
         self._busy: dict[apsw.Connection, float] = {}  # since when, monotonic seconds
@@ -33,7 +34,7 @@ class Readers:
         self._changed = threading.Condition()
         self._mine = threading.local()  # .connection: what the running thread reads on
         self._generation = forks.generation()
-        forks.protect(self)
+        forks.protect(self, file)
 
     def read(self, f: Callable[[apsw.Connection], T], *, snapshot: bool = True) -> T:
         """Run `f` on a pooled connection, in one read transaction if `snapshot`.

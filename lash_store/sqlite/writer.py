@@ -51,7 +51,7 @@ class Writer:
             waited_ms=self.executor.last_wait_ms,
             note_commit=self.executor.note_commit,
         )
-        forks.protect(self)
+        forks.protect(self, connection.filename)
 
     def run(self, steps: Sequence[Step]) -> Outcome:
         """Run a plan and wait for its outcome."""
@@ -67,11 +67,7 @@ class Writer:
 
     def run_call(self, call: Call) -> Any:
         """Run a closure on the calling thread, after what stands before it in the queue."""
-        self.executor.acquire()
-        try:
-            self._closures.run([call])
-        finally:
-            self.executor.release()
+        self.executor.hold(lambda: self._closures.run([call]))
         return call.result()
 
     def check_closable(self) -> None:

@@ -6,7 +6,6 @@ import random
 import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,7 @@ def _start(path: str, way: str, number: int, sending: Connection) -> None:
 class Writer:
     """A process that writes, and what it has acknowledged so far."""
 
-    def __init__(self, context: ForkServerContext | SpawnContext, path: Path, way: str, number: int) -> None:
+    def __init__(self, context: Any, path: Path, way: str, number: int) -> None:
         self.way = way
         self.number = number
         self.acknowledged: set[int] = set()

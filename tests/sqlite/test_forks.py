@@ -17,7 +17,7 @@ from typing import NoReturn
 import apsw
 import pytest
 
-from lash_store import Commit, Database, Plan, SqliteConnection, Step, StoreForked
+from lash_store import Commit, Database, Plan, SqliteConnection, Step, StoreForked, Transaction
 from tests.watchdog import LIMIT_S, Background, Program, bounded
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
@@ -251,3 +251,44 @@ def test_a_child_opens_for_itself_what_its_parent_had_closed_before(path: Path) 
         assert [forked.answer() for forked in children] == ["0"] * 3
         assert database.read(lambda connection: connection.execute("SELECT a FROM item").get) == 1201
     check(path, 1)
+
+
+@pytest.mark.parametrize("name", ["store.db", "./store.db", "file:{path}", "file:{path}?cache=private"])
+def test_a_child_is_refused_the_file_by_whatever_name_it_was_opened(
+    name: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def child() -> str:
+        with pytest.raises(StoreForked):
+            Database.open(path)
+        return "refused"
+
+    monkeypatch.chdir(path.parent)
+    with Database.open(name.format(path=path)) as database:
+        database.run(PLAN)
+        monkeypatch.chdir("/")
+        assert Child(child).answer() == repr("refused")
+        database.run(PLAN)
+    check(path, 2)
+
+
+def test_a_closure_that_forks_commits_nothing_in_the_child(path: Path) -> None:
+    def fork_within(transaction: Transaction) -> int:
+        transaction.execute("INSERT INTO item VALUES (9)")
+        with threads_known():
+            return os.fork()
+
+    with Database.open(path) as database:
+        database.run(PLAN)
+        reading, writing = os.pipe()
+        try:
+            child = database.write(fork_within)
+        except BaseException as error:  # noqa: BLE001  only in the child, which must not run on
+            os.write(writing, type(error).__name__.encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert os.read(reading, 100) == b"StoreForked"
+        os.close(reading)
+        os.close(writing)
+        database.run(PLAN)
+        assert database.read(count) == 3
+    check(path, 3)

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import signal
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -296,3 +297,27 @@ def test_the_interpreter_ends_with_a_handle_open(end: str, path: Path) -> None:
     with bounded(lambda: Database.open(path)) as database:
         database.run(PLAN)
         assert database.call(lambda connection: connection.pragma("integrity_check")) == "ok"
+
+
+def test_an_interrupt_while_waiting_for_the_writer_leaves_it_usable(path: Path) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def occupy(_: Transaction) -> None:
+        entered.set()
+        assert leave.wait(LIMIT_S)
+
+    def interrupt() -> None:
+        signal.raise_signal(signal.SIGINT)
+        leave.set()
+
+    with Database.open(path) as database:
+        holder = Background(lambda: database.write(occupy))
+        assert entered.wait(LIMIT_S)
+        # The signal comes while this thread waits in C; Python acts on it when the call ends.
+        timer = threading.Timer(0.05, interrupt)
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            database.write(lambda _: None)
+        timer.join()
+        holder.result()
+        assert bounded(lambda: database.write(lambda transaction: transaction.execute("SELECT 1"))) == [(1,)]

@@ -101,6 +101,8 @@ class Executor:
         """Queue a plan for the worker; (token, outcome) arrives in `mailbox`."""
     def acquire(self) -> None:
         """Wait in the queue for the writer role and take it for the calling thread."""
+    def hold(self, call: Callable[[], object]) -> object:
+        """`acquire`, `call()`, `release`, in one: no interrupt comes between."""
     def submit_call(self, call: object, mailbox: Mailbox, token: object) -> Ticket:
         """Queue a Python job for the worker; `serve` hands it out, `finish` answers it."""
     def release(self) -> None:

@@ -122,6 +122,14 @@ class Executor:
             self._desert(job)
             raise
 
+    def hold(self, call: Callable[[], object]) -> object:
+        """`acquire`, `call()`, `release`, in one."""
+        self.acquire()
+        try:
+            return call()
+        finally:
+            self.release()
+
     def submit_call(self, call: object, mailbox: Mailbox, token: object) -> Ticket:
         """Queue a Python job for the worker; `serve` hands it out, `finish` answers it."""
         return self._put((), call, mailbox, token)

@@ -1,6 +1,8 @@
 """The executor does what its stub says, in C and in Python alike: withdrawing and closing."""
 
+import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import apsw
@@ -197,3 +199,23 @@ def test_the_counters_have_their_names(rig: Rig) -> None:
         "wal_pages",
         "wal_pages_pending",
     }
+
+
+def test_abort_among_callers_on_their_way_answers_each_of_them(tmp_path: Path) -> None:
+    for trial in range(30):
+        made = Rig(tmp_path / f"{trial}.db")
+        go = threading.Event()
+
+        def call(made: Rig = made, go: threading.Event = go) -> None:
+            go.wait(PATIENCE_S)
+            try:
+                while made.run(insert(None))[0] == DONE:
+                    made.executor.hold(int)
+            except StoreClosed:
+                return
+
+        for _ in range(4):
+            made.spawn(call)
+        go.set()
+        made.close()
+        assert made.executor.counters()["queued"] == 0

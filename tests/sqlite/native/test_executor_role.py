@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lash_store.errors import StoreReentered
-from tests.sqlite.native.rig import DONE, PATIENCE_S, WHO, Rig, insert
+from tests.sqlite.native.rig import DONE, PATIENCE_S, WHO, Rig, Step, insert
 
 
 def test_an_uncontended_run_stays_on_its_thread(rig: Rig) -> None:
@@ -113,3 +113,35 @@ def test_only_the_holder_releases(rig: Rig) -> None:
     rig.spawn(release).join(PATIENCE_S)
     assert len(failures) == 1
     assert rig.executor.owned()
+
+
+def test_sql_that_calls_python_cannot_call_its_own_executor(rig: Rig) -> None:
+    refused: list[object] = []
+
+    def again() -> int:
+        for call in (lambda: rig.run(WHO), rig.executor.acquire):
+            try:
+                call()
+            except StoreReentered as error:
+                refused.append(error.path)
+        return 1
+
+    rig.function("again", again)
+    assert rig.run(Step("SELECT again()", rows=True))[0] == DONE
+    assert refused == [str(rig.path)] * 2
+
+
+def test_hold_takes_the_role_for_one_call_and_gives_it_back(rig: Rig) -> None:
+    assert rig.executor.hold(rig.executor.owned) is True
+    assert rig.executor.owned() is False
+    with pytest.raises(ZeroDivisionError):
+        rig.executor.hold(lambda: 1 // 0)
+    assert rig.executor.wait_idle(0)
+
+
+def test_a_closure_that_leaves_wal_mode_leaves_the_executor_usable(rig: Rig) -> None:
+    assert rig.executor.hold(lambda: rig.connection.pragma("journal_mode", "delete")) == "delete"
+    assert rig.run(insert(1))[0] == DONE
+    assert rig.executor.hold(lambda: rig.connection.pragma("journal_mode", "wal")) == "wal"
+    assert rig.run(insert(2))[0] == DONE
+    assert rig.column() == [1, 2]

@@ -1,5 +1,6 @@
 /* Callers that wait: a plan run on the calling thread, and the writer role for a closure. */
 #include "executor.h"
+#include "walwrite.h"
 
 #include <string.h>
 
@@ -19,7 +20,8 @@ int lash_check_usable(lash_executor *executor, int blocking)
         lash_raise_with_path(executor->module->store_closed, executor);
         return -1;
     }
-    if (blocking && executor->role_thread == PyThread_get_thread_ident()) {
+    if (blocking && (executor->role_thread == PyThread_get_thread_ident() ||
+                     executor->batch_thread == PyThread_get_thread_ident())) {
         lash_raise_with_path(executor->module->store_reentered, executor);
         return -1;
     }
@@ -100,6 +102,10 @@ PyObject *lash_executor_acquire(PyObject *self, PyObject *unused)
         job.enqueued_ns = lash_now_ns();
         lash_queue_push_locked(executor, &job);
         mine = lash_role_wait_locked(executor, &job);
+        if (mine && job.state == JOB_FINISHED) { /* promoted, then dropped by abort */
+            lash_role_pass_on_locked(executor);
+            mine = 0;
+        }
         if (mine) {
             lash_queue_remove_locked(executor, &job);
             executor->role_thread = PyThread_get_thread_ident();
@@ -122,7 +128,13 @@ PyObject *lash_executor_release(PyObject *self, PyObject *unused)
         PyErr_SetString(PyExc_RuntimeError, "release() by a thread that does not hold the writer role");
         return NULL;
     }
+    if (executor->process != lash_process()) {
+        return Py_NewRef(Py_None); /* a closure forked: role, connection and locks are the parent's */
+    }
     Py_BEGIN_ALLOW_THREADS
+    if (executor->handoff.turn != NULL || executor->handoff.last_frame != NULL) {
+        lash_handoff_refresh(&executor->handoff, executor->db, lash_walwrite_find(executor->db) != NULL);
+    }
     lash_handoff_after_begin(&executor->handoff);
     lash_batch_clean(executor); /* what a closure left open must not meet the next one */
     lash_handoff_released(&executor->handoff, 1);
@@ -132,7 +144,26 @@ PyObject *lash_executor_release(PyObject *self, PyObject *unused)
     lash_role_pass_on_locked(executor);
     lash_mutex_unlock(&executor->lock);
     Py_END_ALLOW_THREADS
+    PyErr_Clear(); /* a Python function called by SQLite leaves its exception behind */
     lash_checkpoint_start_if_wanted(executor);
     return Py_NewRef(Py_None);
+}
+
+/* Taking the role and giving it back are one call: between two, an interrupt (Ctrl-C) could keep it taken for ever. */
+PyObject *lash_executor_hold(PyObject *self, PyObject *call)
+{
+    PyObject *taken = lash_executor_acquire(self, NULL);
+    if (taken == NULL) {
+        return NULL;
+    }
+    Py_DECREF(taken);
+    PyObject *result = PyObject_CallNoArgs(call);
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyObject *released = lash_executor_release(self, NULL); /* fails only for a thread that does not hold the role */
+    Py_XDECREF(released);
+    PyErr_Clear();
+    PyErr_Restore(type, value, traceback);
+    return result;
 }
 

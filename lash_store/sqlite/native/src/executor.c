@@ -4,7 +4,8 @@
 static PyObject *executor_owned(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return PyBool_FromLong(((lash_executor *)self)->role_thread == PyThread_get_thread_ident());
+    unsigned long me = PyThread_get_thread_ident();
+    return PyBool_FromLong(((lash_executor *)self)->role_thread == me || ((lash_executor *)self)->batch_thread == me);
 }
 
 sqlite3 *lash_pointer_of(PyObject *connection)
@@ -86,10 +87,21 @@ static PyObject *stop(lash_executor *executor, int abort)
     while (abort && executor->head) {
         lash_job *job = executor->tail; /* from the tail: the list comes out in the queue's order */
         lash_queue_remove_locked(executor, job);
+        job->outcome = OUTCOME_CLOSED;
+        if (job->mailbox == NULL) {
+            job->state = JOB_FINISHED; /* now: its thread may be on its way, with the role or to it */
+            if (job->waiting) {
+                lash_cond_signal(&job->cond);
+            }
+            continue;
+        }
         job->state = JOB_RUNNING;
         executor->running++;
         job->next = dropped;
         dropped = job;
+    }
+    if (!executor->role_taken && executor->head == NULL && executor->resting_watched > 0) {
+        lash_cond_signal(&executor->rests);
     }
     lash_cond_signal(&executor->worker_wakes);
     lash_cond_signal(&executor->checkpointer_wakes);
@@ -97,7 +109,6 @@ static PyObject *stop(lash_executor *executor, int abort)
     while (dropped) {
         lash_job *job = dropped;
         dropped = job->next;
-        job->outcome = OUTCOME_CLOSED;
         lash_jobs_answer(executor, &job, 1);
     }
     return Py_NewRef(Py_None);
@@ -240,6 +251,7 @@ static PyObject *executor_new(PyTypeObject *type, PyObject *args, PyObject *keyw
         return NULL;
     }
     executor->module = PyType_GetModuleState(type);
+    executor->process = lash_process();
     executor->connection = Py_NewRef(connection);
     executor->start_worker = Py_NewRef(start_worker);
     executor->start_checkpointer = Py_NewRef(start_checkpointer);
@@ -296,6 +308,7 @@ static PyMethodDef executor_methods[] = {
     {"run", lash_executor_run, METH_O, "Run a plan on the calling thread, or wait for another thread to carry it along."},
     {"submit", lash_executor_submit, METH_VARARGS, "Queue a plan for the worker."},
     {"acquire", lash_executor_acquire, METH_NOARGS, "Wait in the queue for the writer role and take it."},
+    {"hold", lash_executor_hold, METH_O, "Call a function while the calling thread holds the writer role."},
     {"submit_call", lash_executor_submit_call, METH_VARARGS, "Queue a Python job for the worker."},
     {"release", lash_executor_release, METH_NOARGS, "Give the writer role back."},
     {"kick", lash_executor_kick, METH_NOARGS, "Have the worker run what is queued."},

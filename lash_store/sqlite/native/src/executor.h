@@ -71,6 +71,7 @@ struct lash_executor {
     int64_t promotions; /* times the role went to a thread that waited */
     int role_taken;
     unsigned long role_thread; /* who holds it in Python code (acquire, serve); 0: nobody, or C code */
+    unsigned long batch_thread; /* who runs a batch: SQL may call Python, and that must not come back here */
     int worker;
     int kicked;       /* what is queued shall be run, even if it is little */
     int64_t running;  /* jobs taken from the queue and not answered */
@@ -78,6 +79,7 @@ struct lash_executor {
     int state;
     int locks; /* lock and conditions exist */
     int ready; /* initialised, not closed */
+    long process; /* the one that made it: in a child nothing may touch the connection */
 
     /* Below: written by the holder of the writer role. */
     lash_statements statements;
@@ -143,6 +145,7 @@ PyObject *lash_raise_with_path(PyObject *kind, lash_executor *executor); /* NULL
 int lash_check_usable(lash_executor *executor, int blocking);            /* -1 with an exception set if it is not */
 PyObject *lash_executor_run(PyObject *self, PyObject *steps);
 PyObject *lash_executor_acquire(PyObject *self, PyObject *unused);
+PyObject *lash_executor_hold(PyObject *self, PyObject *call);
 PyObject *lash_executor_release(PyObject *self, PyObject *unused);
 
 /* worker.c, methods. */

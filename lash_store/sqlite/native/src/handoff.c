@@ -184,6 +184,7 @@ static void find_words(lash_handoff *handoff, sqlite3 *db)
     void volatile *index = NULL;
     if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || file == NULL ||
         file->pMethods == NULL || file->pMethods->iVersion < 2 ||
+        file->pMethods->xShmMap == NULL ||
         file->pMethods->xShmMap(file, 0, INDEX_REGION, 0, &index) != SQLITE_OK || index == NULL) {
         return;
     }
@@ -238,6 +239,21 @@ void lash_handoff_init(lash_handoff *handoff, sqlite3 *db, uint64_t budget_ns)
     find_words(handoff, db);
 #endif
     sqlite3_busy_handler(db, on_busy, handoff);
+}
+
+/* Python code may have closed the log (PRAGMA journal_mode), and its index was unmapped then. */
+void lash_handoff_refresh(lash_handoff *handoff, sqlite3 *db, int has_log)
+{
+    handoff->turn = handoff->bench = handoff->commits = handoff->last_frame = handoff->backfilled = NULL;
+#if LASH_HAVE_FUTEX
+    if (has_log) {
+        find_words(handoff, db);
+    }
+    handoff->on_deck = handoff->on_deck && handoff->turn != NULL;
+#else
+    (void)db;
+    (void)has_log;
+#endif
 }
 
 void lash_handoff_detach(lash_handoff *handoff, sqlite3 *db)

@@ -172,8 +172,9 @@ static int mailbox_traverse(PyObject *self, visitproc visit, void *arg)
     lash_mailbox *mailbox = (lash_mailbox *)self;
     Py_VISIT(Py_TYPE(self));
     int rc = 0;
-    if (mailbox->usable) {
-        lash_mutex_lock(&mailbox->lock); /* the writer may be appending */
+    /* The writer may be appending; and in a forked child, the lock it held stays locked for ever. What is not visited is
+     * kept alive, no more. */
+    if (mailbox->usable && lash_mutex_try(&mailbox->lock)) {
         for (lash_job *job = mailbox->first; rc == 0 && job; job = job->next_delivered) {
             rc = visit(job->object, arg);
         }
@@ -185,7 +186,12 @@ static int mailbox_traverse(PyObject *self, visitproc visit, void *arg)
 static int mailbox_clear(PyObject *self)
 {
     lash_mailbox *mailbox = (lash_mailbox *)self;
-    lash_job *list = mailbox->usable ? take_all(mailbox) : NULL;
+    lash_job *list = NULL;
+    if (mailbox->usable && lash_mutex_try(&mailbox->lock)) {
+        list = mailbox->first;
+        mailbox->first = mailbox->last = NULL;
+        lash_mutex_unlock(&mailbox->lock);
+    }
     while (list) {
         lash_job *job = list;
         list = job->next_delivered;

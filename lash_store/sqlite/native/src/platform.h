@@ -31,6 +31,7 @@ typedef pthread_cond_t lash_cond;
 int lash_mutex_init(lash_mutex *mutex);
 void lash_mutex_destroy(lash_mutex *mutex);
 void lash_mutex_lock(lash_mutex *mutex);
+int lash_mutex_try(lash_mutex *mutex); /* 1: locked */
 void lash_mutex_unlock(lash_mutex *mutex);
 
 int lash_cond_init(lash_cond *cond);
@@ -45,6 +46,9 @@ uint64_t lash_now_ns(void);
 /* Milliseconds since 1970-01-01T00:00:00Z by the wall clock. */
 int64_t lash_epoch_ms(void);
 void lash_sleep_ns(uint64_t ns);
+
+/* The number of this process, to notice a fork. */
+long lash_process(void);
 
 /* A pollable signal: `reader` polls readable between raise and clear. On Windows both are -1 and nothing is pollable. */
 typedef struct {

@@ -32,6 +32,11 @@ void lash_mutex_lock(lash_mutex *mutex)
     pthread_mutex_lock(mutex);
 }
 
+int lash_mutex_try(lash_mutex *mutex)
+{
+    return pthread_mutex_trylock(mutex) == 0;
+}
+
 void lash_mutex_unlock(lash_mutex *mutex)
 {
     pthread_mutex_unlock(mutex);
@@ -104,6 +109,11 @@ void lash_sleep_ns(uint64_t ns)
     nanosleep(&span, NULL); /* an early return on a signal only makes the next try come sooner */
 }
 
+long lash_process(void)
+{
+    return (long)getpid();
+}
+
 int lash_signal_open(lash_signal *signal)
 {
 #if defined(__linux__)
@@ -164,7 +174,13 @@ void lash_signal_close(lash_signal *signal)
 lash_wake lash_futex_wait(volatile uint32_t *word, uint32_t expected, uint64_t ns)
 {
     struct timespec span = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
-    if (syscall(SYS_futex, word, FUTEX_WAIT, expected, &span, NULL, 0) == 0) {
+#if defined(SYS_futex_time64)
+    /* On 32-bit systems whose time_t has 64 bits the older call reads another layout. */
+    long number = sizeof(time_t) > sizeof(long) ? SYS_futex_time64 : SYS_futex;
+#else
+    long number = SYS_futex;
+#endif
+    if (syscall(number, word, FUTEX_WAIT, expected, &span, NULL, 0) == 0) {
         return LASH_WOKEN;
     }
     return errno == ETIMEDOUT ? LASH_TIMED_OUT : LASH_CHANGED; /* EAGAIN, EINTR: look again */

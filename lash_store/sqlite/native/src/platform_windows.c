@@ -19,6 +19,11 @@ void lash_mutex_lock(lash_mutex *mutex)
     AcquireSRWLockExclusive(mutex);
 }
 
+int lash_mutex_try(lash_mutex *mutex)
+{
+    return TryAcquireSRWLockExclusive(mutex) != 0;
+}
+
 void lash_mutex_unlock(lash_mutex *mutex)
 {
     ReleaseSRWLockExclusive(mutex);
@@ -76,6 +81,11 @@ int64_t lash_epoch_ms(void)
 void lash_sleep_ns(uint64_t ns)
 {
     Sleep((DWORD)((ns + LASH_NS_PER_MS - 1) / LASH_NS_PER_MS));
+}
+
+long lash_process(void)
+{
+    return (long)GetCurrentProcessId();
 }
 
 int lash_signal_open(lash_signal *signal)

@@ -133,6 +133,9 @@ void lash_jobs_answer(lash_executor *executor, lash_job **jobs, size_t count)
     size_t kept = 0;
     lash_mutex_lock(&executor->lock);
     executor->running -= (int64_t)count;
+    if (executor->state == STOPPING && executor->running == 0) {
+        lash_cond_signal(&executor->worker_wakes); /* it waits for this before it leaves */
+    }
     for (size_t i = 0; i < count; i++) {
         lash_job *job = jobs[i];
         job->state = JOB_FINISHED;
@@ -180,7 +183,9 @@ void lash_role_run_batch(lash_executor *executor, int idle_after)
     if (executor->statements.dropped != NULL) {
         lash_statements_finalize_dropped(&executor->statements, &executor->lock);
     }
+    executor->batch_thread = PyThread_get_thread_ident();
     size_t answered = lash_batch_run(executor, jobs, count);
+    executor->batch_thread = 0;
     lash_mutex_lock(&executor->lock);
     for (size_t i = count; i > answered; i--) {
         push_front_locked(executor, jobs[i - 1]);

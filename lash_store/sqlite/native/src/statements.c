@@ -118,6 +118,9 @@ static lash_statement *add_statement(lash_statements *cache, lash_mutex *lock, P
 lash_statement *lash_statements_use(lash_statements *cache, lash_mutex *lock, PyObject *text)
 {
     lash_statement *statement;
+    if (cache->by_text == NULL) { /* closed while the steps were read, which runs the caller's code */
+        return NULL;
+    }
     PyObject *address = PyDict_GetItemWithError(cache->by_text, text);
     if (address != NULL) {
         statement = PyLong_AsVoidPtr(address);

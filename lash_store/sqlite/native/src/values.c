@@ -231,6 +231,13 @@ static int take_sql(lash_module *module, lash_executor *executor, lash_step *ste
     if (sql == NULL) {
         return -1;
     }
+    if (PyUnicode_Check(sql) && !PyUnicode_CheckExact(sql)) {
+        PyObject *plain = PyUnicode_FromObject(sql); /* a subclass may hash and compare as it likes */
+        Py_DECREF(sql);
+        if ((sql = plain) == NULL) {
+            return -1;
+        }
+    }
     int rc = -1;
     Py_ssize_t size;
     const char *text = PyUnicode_Check(sql) ? PyUnicode_AsUTF8AndSize(sql, &size) : NULL;
@@ -244,6 +251,9 @@ static int take_sql(lash_module *module, lash_executor *executor, lash_step *ste
     } else {
         step->statement = lash_statements_use(&executor->statements, &executor->lock, sql);
         rc = step->statement == NULL ? -1 : 0;
+        if (rc != 0 && !PyErr_Occurred()) {
+            lash_raise_with_path(module->store_closed, executor);
+        }
     }
     Py_DECREF(sql);
     return rc;

@@ -6,26 +6,40 @@ enum { MAX_CALLS = 16 };
 /* How long the worker waits for more jobs to share a commit, at most. */
 #define PATIENCE_NS (1 * LASH_NS_PER_MS)
 
-/* No worker could be started, the exception is set: the ticket is answered with that, unless a blocking caller carries
- * it along at this moment. */
-static void answer_unserved(lash_executor *executor, lash_ticket *ticket)
+/* Takes all that only a worker would run out of the queue, linked by `next`. */
+static lash_job *take_unserved(lash_executor *executor)
+{
+    lash_job *taken = NULL;
+    lash_mutex_lock(&executor->lock);
+    executor->worker = WORKER_ABSENT; /* the next submission tries again */
+    for (lash_job *job = executor->tail; job;) {
+        lash_job *before = job->previous;
+        if (job->mailbox != NULL) {
+            lash_queue_remove_locked(executor, job);
+            job->state = JOB_RUNNING;
+            executor->running++;
+            job->next = taken;
+            taken = job;
+        }
+        job = before;
+    }
+    lash_role_offer_locked(executor);
+    lash_mutex_unlock(&executor->lock);
+    return taken;
+}
+
+/* No worker could be started, the exception is set: nobody would ever come for what was submitted, so it fails with
+ * that. */
+static void answer_unserved(lash_executor *executor)
 {
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
     PyObject *text = value ? PyObject_Str(value) : NULL;
     const char *reason = text ? PyUnicode_AsUTF8AndSize(text, NULL) : NULL;
-    lash_job *job = &ticket->job;
-    lash_mutex_lock(&executor->lock);
-    executor->worker = WORKER_ABSENT; /* the next submission tries again */
-    int queued = job->state == JOB_QUEUED;
-    if (queued) {
-        lash_queue_remove_locked(executor, job);
-        job->state = JOB_RUNNING;
-        executor->running++;
-        lash_role_offer_locked(executor);
-    }
-    lash_mutex_unlock(&executor->lock);
-    if (queued) {
+    lash_job *taken = take_unserved(executor);
+    while (taken) {
+        lash_job *job = taken;
+        taken = job->next;
         lash_job_fail(job, OUTCOME_FAILED, -1, reason ? reason : "the writer thread could not be started");
         job->code = job->extended_code = SQLITE_NOMEM;
         lash_jobs_answer(executor, &job, 1);
@@ -59,7 +73,7 @@ static PyObject *enqueue(lash_executor *executor, lash_ticket *ticket)
     if (start) {
         PyObject *result = PyObject_CallNoArgs(executor->start_worker);
         if (result == NULL) {
-            answer_unserved(executor, ticket);
+            answer_unserved(executor);
         }
         Py_XDECREF(result);
     }
@@ -236,7 +250,12 @@ PyObject *lash_executor_serve(PyObject *self, PyObject *argument)
         Py_END_ALLOW_THREADS
         PyErr_Clear(); /* a Python function called by SQL leaves its exception behind; the outcome tells of it */
         if (count > 0) {
-            return ticket_list(executor, calls, count);
+            PyObject *list = ticket_list(executor, calls, count);
+            if (list != NULL) {
+                return list;
+            }
+            PyErr_Clear(); /* no memory for the list: the jobs were answered and the role passed on, others come */
+            continue;
         }
         if (count == 0) {
             return Py_NewRef(Py_None);
