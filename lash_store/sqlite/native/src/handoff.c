@@ -32,8 +32,8 @@ enum {
 
 /* A turn is counted in transactions, so that all get the same even when the machine stalls one of them, and bounded in
  * time for the sake of those who wait behind long ones. */
-enum { TURN_TRANSACTIONS = 64 };
-#define TURN_NS (2 * LASH_NS_PER_MS)
+enum { TURN_TRANSACTIONS = 96 };
+#define TURN_NS (3 * LASH_NS_PER_MS)
 #define STEP_ASIDE_NS (1 * LASH_NS_PER_MS)
 #define DECK_NAP_NS (150 * LASH_NS_PER_US)
 #define BENCH_FIRST_NAP_NS (300 * LASH_NS_PER_US)
@@ -151,6 +151,7 @@ static void wait_on_bench(lash_handoff *handoff)
         if (wake == LASH_CHANGED || peek(handoff->commits) == commits) {
             return;
         }
+        approach_bench(handoff); /* others were called meanwhile: with the old word the next nap would end at once */
     }
     if (peek(handoff->turn) == handoff->turn_seen) {
         handoff->disorder_until = lash_now_ns() + DISORDER_NS;
