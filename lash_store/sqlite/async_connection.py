@@ -85,12 +85,18 @@ class SqliteConnection:
     async def run(self, plan: Plan) -> PlanResult:
         """Run `plan`; as `Database.run`. Plans that wait at the same time share one commit."""
         self._check_loop()
+        delivery = self._delivery
         steps = tuple(plan.steps)
         future = self._loop.create_future()
-        ticket = self._database._submit(steps, self._delivery.mailbox, future)
-        if not self._delivery.kick_due:
-            self._delivery.kick_soon()
-        return result_of(await self._delivery.outcome(ticket, future), steps, self._database.path)
+        ticket = self._database._submit(steps, delivery.mailbox, future)
+        if not delivery.kick_due:
+            delivery.kick_soon()
+        try:
+            outcome = await future
+        except asyncio.CancelledError:
+            await delivery.settle(ticket, future)
+            raise
+        return result_of(outcome, steps, self._database.path)
 
     async def write(self, f: Callable[[Transaction], T]) -> T:
         """Run `f` in a BEGIN IMMEDIATE transaction on the writer thread; as `Database.write`."""
@@ -169,7 +175,11 @@ class SqliteConnection:
         self._check_loop()
         future = self._loop.create_future()
         ticket = self._database._submit_call(call, self._delivery.mailbox, future)
-        await self._delivery.outcome(ticket, future)
+        try:
+            await future
+        except asyncio.CancelledError:
+            await self._delivery.settle(ticket, future)
+            raise
         if not call.done:
             raise StoreClosed(self._database.path)  # the handle was dropped before its turn came
         return call.result()

@@ -72,7 +72,7 @@ class ClosureRunner:
         self._path = path
         self._waited_ms = waited_ms
         self._note_commit = note_commit
-        self._generation = forks.generation()
+        self._generation = forks.generation
 
     def run(self, calls: Sequence[Call]) -> None:
         """Run all of `calls`, in order; each is `done` afterwards. Raises nothing of theirs."""
@@ -92,7 +92,7 @@ class ClosureRunner:
 
     def _check_process(self) -> None:
         """Raise StoreForked if the closure forked and this is the child: its COMMIT would be the parent's."""
-        if self._generation != forks.generation():
+        if self._generation != forks.generation:
             raise StoreForked(self._path)
 
     def _run_raw(self, call: Call) -> None:

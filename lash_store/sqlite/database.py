@@ -84,7 +84,7 @@ class Database:
         self._writer = writer
         self._readers = readers
         self._closed = False
-        self._generation = forks.generation()
+        self._generation = forks.generation
         _open_databases.add(self)
 
     @classmethod
@@ -147,7 +147,7 @@ class Database:
         of the plan is written then. When it returns, the plan is committed.
         """
         steps = tuple(plan.steps)
-        return result_of(self._writable().run(steps), steps, self._path)
+        return result_of(self._writable().executor.run(steps), steps, self._path)
 
     def write(self, f: Callable[[Transaction], T]) -> T:
         """Run `f` in a BEGIN IMMEDIATE transaction: committed when it returns, rolled back when it raises.
@@ -219,11 +219,11 @@ class Database:
 
     def _submit(self, steps: tuple[Step, ...], mailbox: Mailbox, token: object) -> Ticket:
         """Queue a plan for the writer thread; (token, outcome) arrives in `mailbox`. For asynchronous facades."""
-        return self._writable().submit(steps, mailbox, token)
+        return self._writable().executor.submit(steps, mailbox, token)
 
     def _submit_call(self, call: Call, mailbox: Mailbox, token: object) -> Ticket:
         """Queue a closure for the writer thread; (token, call) arrives in `mailbox`. For asynchronous facades."""
-        return self._writable().submit_call(call, mailbox, token)
+        return self._writable().executor.submit_call(call, mailbox, token)
 
     def _check(self) -> None:
         """Raise StoreClosed or StoreForked if the handle cannot be used any more."""
@@ -263,13 +263,16 @@ class Database:
 
     def _inherited(self) -> bool:
         """Whether this process is a child of the one that opened the handle."""
-        return self._generation != forks.generation()
+        return self._generation != forks.generation
 
     def _writable(self) -> Writer:
-        self._check()
-        if self._writer is None:
+        writer = self._writer
+        if (
+            writer is None or self._closed or self._generation != forks.generation
+        ):  # spelt out: on the way of each write
+            self._check()
             raise StoreReadOnly(self._path)
-        return self._writer
+        return writer
 
     def _wal_bytes(self) -> int:
         try:

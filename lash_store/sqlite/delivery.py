@@ -53,17 +53,13 @@ class Delivery:
                 self._missed.add(future)
         self.kick_soon()  # behind the tasks that were just woken
 
-    async def outcome(self, ticket: Ticket, future: asyncio.Future[Any]) -> Any:
-        """The outcome of a submitted job; on cancellation the job is withdrawn, or its end awaited first."""
-        try:
-            return await future
-        except asyncio.CancelledError:
-            if future in self._missed:
-                self._missed.remove(future)
-            elif future.cancelled() and not ticket.withdraw():
-                late = self._late[future] = self._loop.create_future()
-                await until_done(late)
-            raise
+    async def settle(self, ticket: Ticket, future: asyncio.Future[Any]) -> None:
+        """After the waiting task was cancelled: withdraw the job, or wait for its end if it was started."""
+        if future in self._missed:
+            self._missed.remove(future)
+        elif future.cancelled() and not ticket.withdraw():
+            late = self._late[future] = self._loop.create_future()
+            await until_done(late)
 
     def stop(self) -> None:
         """Deliver what has arrived, then listen no more."""

@@ -15,12 +15,8 @@ from typing import TypeAlias
 _Identity: TypeAlias = tuple[int, int]  # device and inode
 _owners: "weakref.WeakKeyDictionary[object, _Identity | None]" = weakref.WeakKeyDictionary()
 _inherited_files: set[_Identity | None] = set()
-_generation = 0
-
-
-def generation() -> int:
-    """A number that is another one in every child of this process."""
-    return _generation
+generation = 0
+"""A number that is another one in every child of this process."""
 
 
 def protect(owner: object, file: str) -> None:
@@ -47,8 +43,8 @@ def _identity(file: str) -> _Identity | None:
 
 
 def _after_fork_in_child() -> None:
-    global _generation  # noqa: PLW0603  one process, one number
-    _generation += 1
+    global generation  # noqa: PLW0603  one process, one number
+    generation += 1
     _inherited_files.update(_owners.values())
     _inherited_files.discard(None)
     for owner in list(_owners):

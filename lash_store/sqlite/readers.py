@@ -33,7 +33,7 @@ class Readers:
         self._closed = False
         self._changed = threading.Condition()
         self._mine = threading.local()  # .connection: what the running thread reads on
-        self._generation = forks.generation()
+        self._generation = forks.generation
         forks.protect(self, file)
 
     def read(self, f: Callable[[apsw.Connection], T], *, snapshot: bool = True) -> T:
@@ -42,7 +42,7 @@ class Readers:
         A read within a read of the same thread sees the same snapshot: with a connection of its own it might wait for
         one that the outer read keeps.
         """
-        if self._generation != forks.generation():
+        if self._generation != forks.generation:
             raise StoreForked(self.path)
         outer: apsw.Connection | None = getattr(self._mine, "connection", None)
         if outer is not None:
@@ -78,7 +78,7 @@ class Readers:
 
     def abandon(self) -> None:
         """Close what is idle; a connection in use closes when its read ends."""
-        if self._generation != forks.generation():
+        if self._generation != forks.generation:
             return
         with self._changed:
             self._closed = True

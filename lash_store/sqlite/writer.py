@@ -4,7 +4,7 @@ The threads hold the writer, never the handle that a caller has: a handle that i
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import apsw
@@ -14,8 +14,7 @@ from lash_store.errors import StoreClosed, StoreError, StoreReentered
 from lash_store.sqlite import forks
 from lash_store.sqlite.closures import Call, ClosureRunner
 from lash_store.sqlite.connection import add_clock_function, open_helper, translated
-from lash_store.sqlite.native import Executor, Mailbox, Outcome, Ticket
-from lash_store.sqlite.plan import Step
+from lash_store.sqlite.native import Executor
 
 WORKER_IDLE_MS = 10_000
 """After this long without work (ms) the worker thread ends; the next submission starts another."""
@@ -34,7 +33,7 @@ class Writer:
         self._checkpoints = checkpoints
         self._threads: list[threading.Thread] = []
         self._threads_lock = threading.Lock()
-        self._generation = forks.generation()
+        self._generation = forks.generation
         self.checkpointer_error: StoreError | None = None
         with translated(path):
             add_clock_function(connection, clock)
@@ -52,18 +51,6 @@ class Writer:
             note_commit=self.executor.note_commit,
         )
         forks.protect(self, connection.filename)
-
-    def run(self, steps: Sequence[Step]) -> Outcome:
-        """Run a plan and wait for its outcome."""
-        return self.executor.run(steps)
-
-    def submit(self, steps: Sequence[Step], mailbox: Mailbox, token: object) -> Ticket:
-        """Queue a plan; (token, outcome) arrives in `mailbox`."""
-        return self.executor.submit(steps, mailbox, token)
-
-    def submit_call(self, call: Call, mailbox: Mailbox, token: object) -> Ticket:
-        """Queue a closure; (token, call) arrives in `mailbox` once it is done."""
-        return self.executor.submit_call(call, mailbox, token)
 
     def run_call(self, call: Call) -> Any:
         """Run a closure on the calling thread, after what stands before it in the queue."""
@@ -90,7 +77,7 @@ class Writer:
 
         If a closure still runs then, the connection is left to it.
         """
-        if self._generation != forks.generation():
+        if self._generation != forks.generation:
             return
         self.executor.abort()
         if self._join(join_s) and self.executor.wait_idle(int(join_s * 1000)):
