@@ -116,7 +116,8 @@ def test_a_long_reader_holds_the_log_up_and_afterwards_it_starts_over(
         assert pinned.busy_waits == 0, "the checkpointer took the write lock though a reader kept it from copying"
         assert reading.result(PATIENCE_S) == [(1,)]
         assert database.stats().oldest_read_ms == 0
-        await_true(lambda: _written(database).restarts > 0)
+        # Whoever copied the last page of it, the checkpointer or a writer: the log begins at the front again.
+        await_true(lambda: _written(database).wal_pages < pinned.wal_pages // 2)
         await_true(lambda: _written(database).wal_pages < 8_000)
         assert database.stats().wal_bytes <= WAL_SIZE_LIMIT + SLACK
 
