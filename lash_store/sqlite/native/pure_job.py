@@ -27,6 +27,8 @@ def failure(step: int, error: BaseException) -> Outcome:
     if not isinstance(code, int):
         if isinstance(error, MemoryError):
             code = apsw.SQLITE_NOMEM
+        elif isinstance(error, UnicodeDecodeError):
+            code = apsw.SQLITE_CORRUPT  # a text in the result is not UTF-8
         elif isinstance(error, apsw.Error):
             # apsw's own complaints (connection closed, used by two threads) carry no code: all of them are misuse.
             code = apsw.SQLITE_MISUSE

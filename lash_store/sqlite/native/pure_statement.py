@@ -82,9 +82,10 @@ class Statements:
             if step.rows:
                 found += cursor
             elif first is None:
-                first = next(cursor, None)
+                first = _first_row(cursor, must_read=step.expect == NO_ROW)
             # To the end in any case: a statement left half-way would keep its locks and block the savepoint's end.
-            deque(cursor, maxlen=0)
+            while not _ran_out(cursor):
+                pass
             if shape.counts_changes:
                 changed += self._connection.changes()
         return (found[0] if found else first), found, changed
@@ -111,6 +112,26 @@ class Statements:
     def close(self) -> None:
         """Give the statement in use back to apsw."""
         self._cursor.close(True)
+
+
+def _first_row(cursor: Any, *, must_read: bool) -> Row | None:
+    """The first row, if there is one; an empty tuple for one with text that is not UTF-8 and need not be read."""
+    try:
+        row: Row | None = next(cursor, None)
+        return row
+    except UnicodeDecodeError:
+        if must_read:
+            raise
+        return ()
+
+
+def _ran_out(cursor: Any) -> bool:
+    """Run on to the end, or to behind the next row that apsw cannot decode and nobody asked for."""
+    try:
+        deque(cursor, maxlen=0)
+        return True
+    except UnicodeDecodeError:
+        return False
 
 
 def _missed(expect: int, first: Row | None, changed: int) -> bool:
