@@ -59,7 +59,6 @@ enum {
     SQLITE_BUSY = 5,
     SQLITE_LOCKED = 6,
     SQLITE_NOMEM = 7,
-    SQLITE_IOERR = 10,
     SQLITE_CORRUPT = 11,
     SQLITE_ROW = 100,
     SQLITE_DONE = 101,
