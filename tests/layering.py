@@ -23,20 +23,26 @@ RANKS: Mapping[str, Rank] = {
     "protocols": (3, 0),
     "sqlite.native": (4, 0),
     "sqlite.forks": (4, 0),
+    "sqlite.schema": (4, 0),
     "sqlite.connection": (5, 0),
     "sqlite.plan": (6, 0),
     "sqlite.transaction": (6, 1),
     "sqlite.closures": (6, 2),
     "sqlite.readers": (7, 0),
     "sqlite.writer": (7, 0),
+    "sqlite.removal": (7, 0),
+    "sqlite.changes": (7, 0),
     "sqlite.database": (7, 1),
     "sqlite.ops": (8, 0),
     "sqlite.delivery": (9, 0),
     "sqlite.async_connection": (9, 1),
-    "sqlite.session_store": (9, 0),
-    "sqlite.process_registry": (9, 0),
-    "sqlite.effect_host": (9, 0),
-    "sqlite.host_event_store": (9, 0),
+    "sqlite.watch": (9, 2),
+    "sqlite.store_handle": (9, 2),
+    "sqlite.waiting": (9, 3),
+    "sqlite.session_store": (9, 4),
+    "sqlite.process_registry": (9, 4),
+    "sqlite.effect_host": (9, 4),
+    "sqlite.host_event_store": (9, 4),
     "sqlite.session_factory": (10, 0),
     "cli": (11, 1),
     "integrations": (11, 1),
@@ -177,7 +183,7 @@ def _circles(package: str, imports: Mapping[str, list[Import]]) -> list[str]:
 
 def _label(rank: Rank) -> str:
     divided = {number for number, place in RANKS.values() if place}
-    return f"{rank[0]}{'abc'[rank[1]]}" if rank[0] in divided else str(rank[0])
+    return f"{rank[0]}{'abcde'[rank[1]]}" if rank[0] in divided else str(rank[0])
 
 
 def _imports(path: Path, package: str, module: str, files: Mapping[str, Path]) -> list[Import]:

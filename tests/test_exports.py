@@ -22,11 +22,18 @@ def exported() -> dict[str, object]:
 
 
 def own_members(cls: type) -> Iterator[tuple[str, types.FunctionType | property]]:
-    """Yield the public methods and properties that `cls` itself defines."""
-    for name, member in vars(cls).items():
-        plain = member.__func__ if isinstance(member, classmethod | staticmethod) else member
-        if not name.startswith("_") and isinstance(plain, types.FunctionType | property):
-            yield name, plain
+    """Yield the public methods and properties that `cls` has of its own, or of bases that only it is made of."""
+    for part in (cls, *inner_bases(cls)):
+        for name, member in vars(part).items():
+            plain = member.__func__ if isinstance(member, classmethod | staticmethod) else member
+            if not name.startswith("_") and isinstance(plain, types.FunctionType | property):
+                yield name, plain
+
+
+def inner_bases(cls: type) -> list[type]:
+    """Return the bases of this package that are not exported: to users they are parts of `cls`."""
+    inside = [base for base in cls.__mro__[1:] if base.__module__.partition(".")[0] == "lash_store"]
+    return [base for base in inside if base.__name__ not in lash_store.__all__]
 
 
 def named_types(annotation: object) -> Iterator[type]:
@@ -44,7 +51,6 @@ def signature_types(value: object) -> Iterator[type]:
     """Yield the classes that the signatures of an exported class or function name."""
     members: list[object] = [value] if isinstance(value, types.FunctionType) else []
     if isinstance(value, type):
-        yield from value.__mro__[1:]
         members += [member.fget if isinstance(member, property) else member for _, member in own_members(value)]
     for member in members:
         for annotation in typing.get_type_hints(member, localns={"apsw": apsw}).values():

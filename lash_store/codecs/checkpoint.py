@@ -1,13 +1,14 @@
 """Checkpoints as blobs: the manifest and the parts it refers to (specification 3.11, 4.23)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any, NamedTuple
 
 from lash_store.codecs import intarrays, messagepack
+from lash_store.codecs.content_hash import content_hash
 from lash_store.codecs.envelope import Blob, seal
 from lash_store.errors import InvalidRecord
 from lash_store.records import artifacts
-from lash_store.records.artifacts import BlobProfile
+from lash_store.records.artifacts import BlobArtifactDescriptor, BlobProfile
 from lash_store.records.checkpoint import (
     PLUGIN_SNAPSHOT_LAYOUT,
     TOOL_STATE_LAYOUT,
@@ -20,26 +21,28 @@ from lash_store.records.record import raise_public
 
 
 class EncodedCheckpoint(NamedTuple):
-    """A checkpoint ready to be written: its manifest, the manifest's key, and the blobs, the manifest last."""
+    """A checkpoint ready to be written: its manifest, the manifest's key, and the blobs to write, the manifest last.
+
+    `reused` are the keys of contents that are known to be stored already, `kept` the refs that came without a part.
+    """
 
     checkpoint_ref: str
     manifest: SessionCheckpoint
     blobs: list[Blob]
+    reused: list[str]
+    kept: list[str]
 
 
-def encode_checkpoint(hydrated: HydratedSessionCheckpoint, profile: BlobProfile) -> EncodedCheckpoint:
-    """Encodes, hashes and compresses a checkpoint.
+def encode_checkpoint(
+    hydrated: HydratedSessionCheckpoint, profile: BlobProfile, stored: Container[str] = frozenset()
+) -> EncodedCheckpoint:
+    """Encodes, hashes and compresses a checkpoint; what is `stored` already is neither compressed nor written again.
 
     A part that is given (an empty one too) becomes a blob, whatever ref was given for it; otherwise the ref is kept.
     Raises InvalidRecord or InvalidJsonValue if something in it has no stored form.
     """
-    blobs: list[Blob] = []
-
-    def ref_of(part: Any, given: str | None, encode: Callable[[Any], bytes], as_what: Any) -> str | None:
-        if part is None:
-            return given
-        blobs.append(seal(as_what, encode(part), profile))
-        return blobs[-1].ref
+    writer = _Writer(profile, stored)
+    ref_of = writer.ref_of
 
     manifest = SessionCheckpoint(
         turn_state=hydrated.turn_state,
@@ -58,8 +61,36 @@ def encode_checkpoint(hydrated: HydratedSessionCheckpoint, profile: BlobProfile)
             artifacts.EXECUTION_STATE,
         ),
     )
-    blobs.append(seal(artifacts.CHECKPOINT_MANIFEST, encode_manifest(manifest), profile))
-    return EncodedCheckpoint(blobs[-1].ref, manifest, blobs)
+    ref = writer.write(artifacts.CHECKPOINT_MANIFEST, encode_manifest(manifest))
+    return EncodedCheckpoint(ref, manifest, writer.blobs, writer.reused, writer.kept)
+
+
+class _Writer:
+    """Gathers what a checkpoint consists of."""
+
+    def __init__(self, profile: BlobProfile, stored: Container[str]) -> None:
+        self._profile = profile
+        self._stored = stored
+        self.blobs: list[Blob] = []
+        self.reused: list[str] = []
+        self.kept: list[str] = []
+
+    def write(self, descriptor: BlobArtifactDescriptor, content: bytes) -> str:
+        ref = content_hash(content)
+        if ref in self._stored:
+            self.reused.append(ref)
+        else:
+            self.blobs.append(seal(descriptor, content, self._profile, ref))
+        return ref
+
+    def ref_of(
+        self, part: Any, given: str | None, encode: Callable[[Any], bytes], descriptor: BlobArtifactDescriptor
+    ) -> str | None:
+        if part is not None:
+            return self.write(descriptor, encode(part))
+        if given is not None:
+            self.kept.append(given)
+        return given
 
 
 def encode_manifest(manifest: SessionCheckpoint) -> bytes:

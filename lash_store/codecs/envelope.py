@@ -30,10 +30,10 @@ class Envelope(NamedTuple):
     content: bytes
 
 
-def seal(descriptor: BlobArtifactDescriptor, content: bytes, profile: BlobProfile) -> Blob:
+def seal(descriptor: BlobArtifactDescriptor, content: bytes, profile: BlobProfile, ref: str | None = None) -> Blob:
     """The artifact blob of `content`: encoded, hashed and compressed, so that nothing of it is left for the lock.
 
-    Raises InvalidRecord if the descriptor is none.
+    `ref` is the content's hash where it is known already. Raises InvalidRecord if the descriptor is none.
     """
     try:
         described = messagepack.pack(descriptor.write_plain(False))
@@ -50,7 +50,8 @@ def seal(descriptor: BlobArtifactDescriptor, content: bytes, profile: BlobProfil
             messagepack.pack("content"),
         )
     )
-    return Blob(content_hash(content), intarrays.encode(deflate(content) if compressed else content, head))
+    stored = intarrays.encode(deflate(content) if compressed else content, head)
+    return Blob(content_hash(content) if ref is None else ref, stored)
 
 
 def seal_raw(content: bytes) -> Blob:

@@ -64,22 +64,51 @@ MODULE_ARTIFACT: Final = _large(PersistedArtifactKind.LASHLANG_MODULE)
 
 
 class GcOutcome(str, enum.Enum):
-    """How a collection ended."""
+    """How a collection ended. It stops at the first doubt about what is still needed, and removes nothing from then on.
+
+    OVERTAKEN: others moved the head so often that it could not be followed; what is left can be collected later.
+    """
 
     SWEPT = "swept"
-    ABORTED = "aborted"
+    OVERTAKEN = "overtaken"
+    ABORTED_UNREADABLE_HEAD = "aborted_unreadable_head"
+    ABORTED_MISSING_MANIFEST = "aborted_missing_manifest"
+    ABORTED_UNREADABLE_MANIFEST = "aborted_unreadable_manifest"
+
+    @property
+    def aborted(self) -> bool:
+        """Whether something that is stored has to be mended before a collection can end."""
+        return self not in (GcOutcome.SWEPT, GcOutcome.OVERTAKEN)
 
 
 class GcReport(Record, frozen=True):
-    """What a collection found and removed; an aborted one removed nothing."""
+    """What a collection found and removed.
+
+    `root_count` counts the head's manifest and the artifact references, duplicates included, `retained_blob_count` the
+    distinct blobs known to be needed. `deleted_blob_count` blobs were removed, `freed_byte_count` bytes of rows.
+    `blocked_by` is the ref (or the table) that a collection was aborted for.
+    """
 
     root_count: Uint = 0
     retained_blob_count: Uint = 0
     deleted_blob_count: Uint = 0
     outcome: GcOutcome = GcOutcome.SWEPT
+    freed_byte_count: Uint = 0
+    blocked_by: str | None = None
+
+
+class TombstoneReport(Record, frozen=True):
+    """How many nodes were hidden that were not before, and how many hidden ones lie on the head's active path now.
+
+    If any do, loads of that path begin below the last of them, or are empty.
+    """
+
+    tombstoned_node_count: Uint = 0
+    hidden_on_active_path: Uint = 0
 
 
 class VacuumReport(Record, frozen=True):
-    """How many hidden nodes a vacuum removed."""
+    """How many hidden nodes a vacuum removed, and by how many bytes the database has shrunk."""
 
     removed_node_count: Uint = 0
+    freed_byte_count: Uint = 0

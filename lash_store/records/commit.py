@@ -19,7 +19,11 @@ from lash_store.records.state import RuntimeSessionState
 from lash_store.records.text import trimmed
 from lash_store.records.usage import PersistedTurnState, TokenLedgerEntry
 
-_NEVER_HASHED: Final = ("node_id", "parent_node_id", "leaf_node_id", "timestamp")
+_NEVER_HASHED: Final = frozenset({"node_id", "parent_node_id", "leaf_node_id", "timestamp"})
+_PART_KEYS: Final = frozenset({"kind", "content", "prune_state"})
+"""Whatever has these keys is taken for a part of a message."""
+_SCRUB_MARKS: Final = tuple(f'"{key}":'.encode() for key in (*sorted(_NEVER_HASHED), "parts", "prune_state"))
+"""Where `_scrub` has something to remove, one of these stands in the compact text."""
 
 
 class Unchanged(Record, frozen=True):
@@ -110,8 +114,7 @@ class RuntimeCommit(Record, frozen=True, kw_only=True):
             raise_public(type(self).__name__, unfit)
         plain["expected_head_revision"] = None
         plain["turn_commit"] = None
-        _scrub(plain)
-        return json_text.canonical(plain)
+        return json_text.canonical({key: _scrubbed_text(item) for key, item in plain.items()})
 
     def with_turn_commit(self, turn_id: str, turn_commit_hash: str | None = None) -> Self:
         """A copy stamped with `turn_id` and the given hash, by default its own."""
@@ -145,15 +148,25 @@ def _checkpoint_of(state: RuntimeSessionState) -> HydratedSessionCheckpoint:
     )
 
 
+def _scrubbed_text(value: Any) -> msgspec.Raw:
+    """The canonical text of a value after `_scrub`, which is spared where the text shows that it would find nothing."""
+    text = json_text.canonical(value)
+    if any(mark in text for mark in _SCRUB_MARKS):
+        _scrub(value)
+        text = json_text.canonical(value)
+    return msgspec.Raw(text)
+
+
 def _scrub(value: Any) -> None:
     """Removes in place what differs between two attempts at one turn, inside opaque values too (4.8 step 3)."""
-    if isinstance(value, list):
-        for item in value:
-            _scrub(item)
-    elif isinstance(value, dict):
-        if ("role" in value and "parts" in value) or value.keys() >= {"kind", "content", "prune_state"}:
-            value.pop("id", None)
-        for key in _NEVER_HASHED:
-            value.pop(key, None)
-        for item in value.values():
-            _scrub(item)
+    pending = [value]
+    while pending:
+        value = pending.pop()
+        if type(value) is dict:
+            if ("role" in value and "parts" in value) or value.keys() >= _PART_KEYS:
+                value.pop("id", None)
+            if not _NEVER_HASHED.isdisjoint(value):
+                for key in _NEVER_HASHED:
+                    value.pop(key, None)
+            value = value.values()
+        pending += [item for item in value if type(item) is dict or type(item) is list]

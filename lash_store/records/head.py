@@ -41,6 +41,19 @@ class PersistedSessionRead(Record, frozen=True, kw_only=True):
     token_ledger: list[TokenLedgerEntry] = msgspec.field(default_factory=list)
 
 
+class SessionHead(Record, frozen=True, kw_only=True):
+    """The head together with the whole graph and the merged ledger (4.27); its leaf is the graph's."""
+
+    session_id: str = "root"
+    head_revision: Uint = 0
+    config: PersistedSessionConfig
+    agent_frames: list[AgentFrameRecord] = msgspec.field(default_factory=list)
+    current_agent_frame_id: Annotated[str, OMIT_EMPTY] = ""
+    checkpoint_ref: str | None = None
+    graph: SessionGraph = msgspec.field(default_factory=SessionGraph)
+    token_ledger: Annotated[list[TokenLedgerEntry], OMIT_EMPTY] = msgspec.field(default_factory=list)
+
+
 class FullGraph(msgspec.Struct, frozen=True):
     """Read scope: every node."""
 

@@ -15,6 +15,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 INT_MIN: Final = -(2**63)
 INT_MAX: Final = 2**63 - 1
 UINT_MAX: Final = 2**64 - 1
@@ -55,12 +57,24 @@ class WideFloat(float):
     __slots__ = ()
 
 
+class Octets(list[int]):
+    """A byte string's list of integers. A class of its own, so that nobody need look through it for something else."""
+
+    __slots__ = ()
+
+
 class Plain(enum.Enum):
     """Layouts without keys of their own."""
 
     SORTED = "free JSON: the keys of every object are sorted"
     AS_GIVEN = "a struct whose keys are not known here: the given order is the declared one"
     BYTES = "a byte string: a list of integers 0 ... 255"
+
+
+# Members under names of this module: to look one up in its class takes several times as long.
+_SORTED: Final = Plain.SORTED
+_AS_GIVEN: Final = Plain.AS_GIVEN
+_BYTES: Final = Plain.BYTES
 
 
 class MapOf:
@@ -82,9 +96,7 @@ class Key:
 
     __slots__ = ("absent", "always", "needs", "value")
 
-    def __init__(
-        self, value: "Layout" = Plain.SORTED, *, absent: Any = None, always: bool = False, needs: str = ""
-    ) -> None:
+    def __init__(self, value: "Layout" = _SORTED, *, absent: Any = None, always: bool = False, needs: str = "") -> None:
         self.value = value
         self.absent = absent
         self.always = always
@@ -94,7 +106,7 @@ class Key:
         """Whether the owner's writer would write this key with this value."""
         if self.needs and isinstance(value, Mapping) and not value.get(self.needs):
             return False
-        return self.always or not (type(value) is type(self.absent) and value == self.absent)
+        return self.always or type(value) is not type(self.absent) or bool(value != self.absent)
 
 
 class Fields:
@@ -109,7 +121,7 @@ class Fields:
 Layout = Plain | MapOf | Fields
 
 
-def stored_form(value: Any, layout: Layout = Plain.SORTED, *, hashed: bool = False, levels: int = DEEPEST_JSON) -> Any:
+def stored_form(value: Any, layout: Layout = _SORTED, *, hashed: bool = False, levels: int = DEEPEST_JSON) -> Any:
     """A copy of `value` made of plain lists and dicts, keys in the order in which they are written.
 
     With `hashed` the struct parts come in the form that their owner would write: unknown keys dropped, defaults added
@@ -117,9 +129,84 @@ def stored_form(value: Any, layout: Layout = Plain.SORTED, *, hashed: bool = Fal
     Raises Unfit where a value has no stored form.
     """
     try:
-        return _form(value, layout, hashed, levels)
+        copy = _plain_copy(value, layout, levels)
+        if copy is None:
+            return _form(value, layout, hashed, levels)
+        if layout is _SORTED:
+            return copy
+        try:
+            return _arranged(value, copy, layout, hashed)
+        except Unfit:
+            return _form(value, layout, hashed, levels)  # which says where
     except RecursionError:
         raise Unfit("nested too deeply", free=True) from None
+
+
+_ENCODE: Final = msgspec.json.Encoder().encode
+_ENCODE_SORTED: Final = msgspec.json.Encoder(order="deterministic").encode
+_DECODE: Final = msgspec.json.Decoder(float_hook=lambda digits: _float_form(float(digits))).decode
+
+
+def _plain_copy(value: Any, layout: Layout, levels: int) -> Any:
+    """A plain copy of an object or list, made by the codec in C: sorted if that is the layout, else in the given order.
+
+    None if `_form` must look at every piece. The codec takes more than has a stored form (NaN, bytes, dates, keys that
+    are numbers, ...) and writes it as something else: what comes back is then not equal to what was given. Only
+    integers of any size survive both ways; MessagePack refuses them.
+    """
+    if type(value) is not dict and type(value) is not list:
+        return None
+    try:
+        text = _ENCODE_SORTED(value) if layout is _SORTED else _ENCODE(value)
+        copy = _DECODE(text)
+        msgspec.msgpack.encode(value)
+        faithful = copy == value
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
+        return None
+    if not faithful or (text.count(b"[") + text.count(b"{") > levels and _deeper_than(levels, copy)):
+        return None
+    return copy
+
+
+def _deeper_than(levels: int, value: Any) -> bool:
+    """Whether a plain value nests more than this many arrays and objects."""
+    row = [value]
+    for _ in range(levels):
+        inner = (item.values() if type(item) is dict else item for item in row)
+        row = [item for items in inner for item in items if type(item) is dict or type(item) is list]
+        if not row:
+            return False
+    return True
+
+
+def _arranged(value: Any, copy: Any, layout: Layout, hashed: bool) -> Any:
+    """What `_form` makes of `value`, out of its plain copy in the given order."""
+    if layout is _AS_GIVEN or not isinstance(copy, (dict, list)):
+        return copy
+    if layout is _SORTED:
+        return _DECODE(_ENCODE_SORTED(value))
+    if isinstance(copy, list):
+        if layout is _BYTES:
+            return _octets(copy)
+        return [_arranged(item, its_copy, layout, hashed) for item, its_copy in zip(value, copy, strict=True)]
+    if isinstance(layout, MapOf):
+        return {key: _arranged(value[key], copy[key], layout.value, hashed) for key in sorted(copy)}
+    if isinstance(layout, Fields):
+        return _arranged_fields(value, copy, layout, hashed)
+    return _DECODE(_ENCODE_SORTED(value))
+
+
+def _arranged_fields(value: dict[str, Any], copy: dict[str, Any], layout: Fields, hashed: bool) -> dict[str, Any]:
+    form: dict[str, Any] = {}
+    for name, key in layout.keys.items():
+        if name not in copy:
+            if hashed and key.always:
+                form[name] = _form(key.absent, key.value, hashed, DEEPEST_JSON)
+        elif not hashed or key.written(value[name]):
+            form[name] = copy[name] if key.value is _AS_GIVEN else _arranged(value[name], copy[name], key.value, hashed)
+    if not hashed and len(form) < len(copy):
+        form.update((name, item) for name, item in copy.items() if name not in form)
+    return form
 
 
 def _form(value: Any, layout: Layout, hashed: bool, levels: int) -> Any:
@@ -131,8 +218,8 @@ def _form(value: Any, layout: Layout, hashed: bool, levels: int) -> Any:
         return _int_form(value)
     if isinstance(value, float):
         return _float_form(value)
-    if layout is Plain.BYTES and isinstance(value, (bytes, bytearray, memoryview)):
-        return list(value)
+    if layout is _BYTES and isinstance(value, (bytes, bytearray, memoryview)):
+        return Octets(value)
     if levels == 0:
         raise Unfit("nested too deeply", free=True)
     if isinstance(value, (list, tuple)):
@@ -165,14 +252,23 @@ def _float_form(value: float) -> float:
 
 
 def _list_form(value: "list[Any] | tuple[Any, ...]", layout: Layout, hashed: bool, levels: int) -> list[Any]:
-    if layout is Plain.BYTES and not all(type(item) is int and 0 <= item <= 255 for item in value):
-        raise Unfit("a byte string is a list of integers 0 ... 255", free=True)
+    if layout is _BYTES:
+        return _octets(value)
     items: list[Any] = []
     try:
         items.extend(_form(item, layout, hashed, levels) for item in value)
     except Unfit as unfit:
         raise unfit.at(len(items)) from None
     return items
+
+
+def _octets(value: "list[Any] | tuple[Any, ...]") -> Octets:
+    try:
+        if set(map(type, value)) <= {int}:
+            return Octets(bytes(value))
+    except ValueError:
+        pass
+    raise Unfit("a byte string is a list of integers 0 ... 255", free=True)
 
 
 def _object_form(value: Mapping[Any, Any], layout: Layout, hashed: bool, levels: int) -> dict[str, Any]:
@@ -195,19 +291,22 @@ def _in_order(value: Mapping[str, Any], layout: Layout, hashed: bool) -> list[tu
         return _fields_in_order(value, layout, hashed)
     if isinstance(layout, MapOf):
         return [(key, value[key], layout.value) for key in sorted(value)]
-    if layout is Plain.AS_GIVEN:
+    if layout is _AS_GIVEN:
         return [(key, item, layout) for key, item in value.items()]
-    return [(key, value[key], Plain.SORTED) for key in sorted(value)]
+    return [(key, value[key], _SORTED) for key in sorted(value)]
 
 
 def _fields_in_order(value: Mapping[str, Any], layout: Fields, hashed: bool) -> list[tuple[str, Any, Layout]]:
+    if not hashed:
+        known = [(name, value[name], key.value) for name, key in layout.keys.items() if name in value]
+        if len(known) == len(value):
+            return known
+        return known + [(name, item, _AS_GIVEN) for name, item in value.items() if name not in layout.keys]
     found: list[tuple[str, Any, Layout]] = []
     for name, key in layout.keys.items():
         if name in value:
-            if not hashed or key.written(value[name]):
+            if key.written(value[name]):
                 found.append((name, value[name], key.value))
-        elif hashed and key.always:
+        elif key.always:
             found.append((name, key.absent, key.value))
-    if not hashed:
-        found.extend((name, item, Plain.AS_GIVEN) for name, item in value.items() if name not in layout.keys)
     return found

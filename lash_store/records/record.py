@@ -10,12 +10,14 @@ from lash_store.errors import InvalidJsonValue, InvalidRecord
 from lash_store.records import json_text
 from lash_store.records.layout import Plain, Unfit, stored_form
 from lash_store.records.scalars import Codec
-from lash_store.records.shape import Field, codec_of, fields_of
+from lash_store.records.shape import ALWAYS, OMIT_NONE, Field, codec_of, fields_of
 
 _OTHER_KEYS: Final = frozenset({"other_keys"})
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+# Without gc: what a record holds has a JSON form, which nothing has that leads back to itself; a load of a long history
+# would otherwise spend a fifth of its time in the collector. `omit_defaults` is for node_text, where msgspec writes.
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A frozen record. Its fields are the keys of its stored form; constructing one checks nothing, writing all.
 
     `other_keys` holds the keys of an open record that this version does not know, as they were read. They are written
@@ -82,8 +84,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         return {self.VARIANT: plain} if _fields(type(self)) else self.VARIANT
 
     @classmethod
-    def read_fields(cls, value: Mapping[str, Any], fields: tuple[Field, ...]) -> dict[str, Any]:
-        """The values of those keys of `fields` that are present. Raises Unfit if a required one is not."""
+    def read_fields(cls, value: Mapping[str, Any], fields: Any) -> dict[str, Any]:
+        """The values of those keys of `fields` (each a `shape.Field`) that are present.
+
+        Raises Unfit if a required one is not.
+        """
         found: dict[str, Any] = {}
         key = ""
         try:
@@ -102,7 +107,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         try:
             for key, codec, _, omit in _fields(type(self)):
                 value = getattr(self, key)
-                if not omit.test(value, hashed):
+                if omit is ALWAYS or not (value is None if omit is OMIT_NONE else omit.test(value, hashed)):
                     plain[key] = codec.write(value, hashed)
         except Unfit as unfit:
             raise unfit.at(key) from None

@@ -4,7 +4,7 @@ import enum
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from lash_store.records.layout import Fields, MapOf, Plain, Unfit, stored_form, text_form
+from lash_store.records.layout import Fields, MapOf, Octets, Plain, Unfit, stored_form, text_form
 
 Read = Callable[[Any], Any]
 Write = Callable[[Any, bool], Any]
@@ -39,7 +39,9 @@ def _scalar(wanted: type, name: str) -> Codec:
     return Codec(check, lambda value, hashed: check(value))
 
 
-def _write_text(value: Any) -> str:
+def _write_text(value: Any, _hashed: bool) -> str:
+    if type(value) is str and value.isascii():
+        return value
     if not isinstance(value, str) or isinstance(value, enum.Enum):
         raise Unfit(f"expected a string, got {named(value)}")
     return text_form(value)
@@ -56,16 +58,16 @@ def _read_bytes(value: Any) -> bytes:
         raise Unfit("a byte lies outside 0 ... 255") from None
 
 
-def _write_bytes(value: Any) -> list[int]:
+def _write_bytes(value: Any, _hashed: bool) -> Octets:
     if not isinstance(value, (bytes, bytearray, memoryview)):
         raise Unfit(f"expected bytes, got {named(value)}")
-    return list(value)
+    return Octets(value)
 
 
 SCALARS: Final[dict[Any, Codec]] = {
     bool: _scalar(bool, "a boolean"),
-    bytes: Codec(_read_bytes, lambda value, hashed: _write_bytes(value)),
-    str: Codec(_scalar(str, "a string").read, lambda value, hashed: _write_text(value)),
+    bytes: Codec(_read_bytes, _write_bytes),
+    str: Codec(_scalar(str, "a string").read, _write_text),
 }
 
 

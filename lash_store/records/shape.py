@@ -39,12 +39,13 @@ class Omit(NamedTuple):
 
 ALWAYS: Final = Omit(lambda value, hashed: False)
 OMIT_EMPTY: Final = Omit(lambda value, hashed: not value)
-_OMIT_NONE: Final = Omit(lambda value, hashed: value is None)
+OMIT_NONE: Final = Omit(lambda value, hashed: value is None)
 
 Int = Annotated[int, Range(INT_MIN, INT_MAX)]
-Uint = Annotated[int, Range(0, UINT_MAX)]
+Uint = Annotated[int, Range(0, UINT_MAX), msgspec.Meta(ge=0, le=INT_MAX)]
+"""A typed decoder of msgspec knows no higher limit; whoever uses one leaves the integers above to the exact reader."""
 PositiveUint = Annotated[int, Range(1, UINT_MAX)]
-U32 = Annotated[int, Range(0, 2**32 - 1)]
+U32 = Annotated[int, Range(0, 2**32 - 1), msgspec.Meta(ge=0, le=2**32 - 1)]
 U8 = Annotated[int, Range(0, 255)]
 EpochMs = Annotated[int, Range(0, INT_MAX)]
 """Milliseconds since 1970-01-01T00:00:00Z that fit an SQL integer: a larger one would come back negative."""
@@ -85,7 +86,7 @@ def omission(annotation: Any, default: Any) -> Omit:
         for mark in typing.get_args(annotation):
             if isinstance(mark, Omit):
                 return mark
-    return _OMIT_NONE if default is None else ALWAYS
+    return OMIT_NONE if default is None else ALWAYS
 
 
 def _list(item: Codec) -> Codec:

@@ -20,6 +20,7 @@ from lash_store.sqlite.database import Database, DatabaseStats
 from lash_store.sqlite.delivery import Delivery, in_thread
 from lash_store.sqlite.plan import Plan, PlanResult, result_of
 from lash_store.sqlite.readers import MAX_READERS
+from lash_store.sqlite.schema import Schema
 from lash_store.sqlite.transaction import Flow, Transaction
 
 if TYPE_CHECKING:
@@ -51,21 +52,23 @@ class SqliteConnection:
         durability: Durability = "normal",
         busy_timeout_ms: int = BUSY_TIMEOUT_MS,
         clock: Clock = SYSTEM_CLOCK,
+        schema: Schema | None = None,
     ) -> Self:
         """Open the database at `path`, or create it; as `Database.open`."""
-        return await cls._open(
-            partial(Database.open, path, durability=durability, busy_timeout_ms=busy_timeout_ms, clock=clock)
-        )
+        opening = partial(Database.open, path, durability=durability, busy_timeout_ms=busy_timeout_ms)
+        return await cls._open(partial(opening, clock=clock, schema=schema))
 
     @classmethod
-    async def open_in_memory(cls, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS, clock: Clock = SYSTEM_CLOCK) -> Self:
+    async def open_in_memory(
+        cls, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS, clock: Clock = SYSTEM_CLOCK, schema: Schema | None = None
+    ) -> Self:
         """Open a private database in memory; as `Database.open_in_memory`."""
-        return cls(Database.open_in_memory(busy_timeout_ms=busy_timeout_ms, clock=clock))
+        return cls(Database.open_in_memory(busy_timeout_ms=busy_timeout_ms, clock=clock, schema=schema))
 
     @classmethod
-    async def open_readonly(cls, path: str | os.PathLike[str]) -> Self:
+    async def open_readonly(cls, path: str | os.PathLike[str], *, schema: Schema | None = None) -> Self:
         """Open an existing database for reading only; as `Database.open_readonly`."""
-        return await cls._open(partial(Database.open_readonly, path))
+        return await cls._open(partial(Database.open_readonly, path, schema=schema))
 
     @classmethod
     async def _open(cls, opening: Callable[[], Database]) -> Self:

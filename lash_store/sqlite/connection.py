@@ -24,12 +24,15 @@ from lash_store.errors import (
     StoreError,
     StoreForked,
     StoreFull,
+    StoreInUse,
     StoreMisuse,
     StoreOpenFailed,
     StoreReadOnly,
     WalUnavailable,
 )
 from lash_store.sqlite import forks, native
+from lash_store.sqlite import schema as schemas
+from lash_store.sqlite.schema import Schema
 
 BUSY_TIMEOUT_MS: Final = 15_000
 """How long a writer waits for the write lock, and an open for the WAL conversion, unless it says otherwise (ms)."""
@@ -52,11 +55,12 @@ if tuple(map(int, apsw.sqlite_lib_version().split("."))) < _OLDEST_SQLITE:
     )
 
 
-def open_writer(path: str, *, durability: str, busy_timeout_ms: int) -> apsw.Connection:
-    """Open or create the database at `path` for writing, in WAL mode.
+def open_writer(path: str, *, durability: str, busy_timeout_ms: int, schema: Schema | None = None) -> apsw.Connection:
+    """Open or create the database at `path` for writing, in WAL mode, and give it `schema`.
 
-    Raises StoreOpenFailed (its parts NotADatabase and WalUnavailable included), StoreReadOnly, StoreFull, StoreCorrupt,
-    and StoreBusy when the conversion to WAL was not to be had within `busy_timeout_ms`. A refused file is left alone.
+    Raises StoreOpenFailed (its parts NotADatabase, WalUnavailable and UnsupportedSchemaVersion included),
+    StoreReadOnly, StoreFull, StoreCorrupt, and StoreBusy when the conversion to WAL, or the lock to create the schema,
+    was not to be had within `busy_timeout_ms`. A refused file is left alone.
     """
     _check_options(path, durability, busy_timeout_ms)
     _check_place(path)
@@ -66,8 +70,12 @@ def open_writer(path: str, *, durability: str, busy_timeout_ms: int) -> apsw.Con
             raise StoreReadOnly(path)
         connection.set_busy_timeout(busy_timeout_ms)
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()  # a file of another kind fails here
+        if schema is not None:
+            schemas.is_complete(connection, path, schema)  # before the conversion: it alters the file
         _convert_to_wal(connection, path, busy_timeout_ms)
         _apply_pragmas(connection, durability)
+        if schema is not None:
+            schemas.complete(connection, path, schema)
         connection.wal_autocheckpoint(0)
         connection.pragma("journal_size_limit", WAL_SIZE_LIMIT)
     return connection
@@ -83,17 +91,19 @@ def open_helper(path: str) -> apsw.Connection:
     return connection
 
 
-def open_in_memory(*, busy_timeout_ms: int) -> apsw.Connection:
-    """Open a private database in memory; WAL is skipped, memory has none."""
+def open_in_memory(*, busy_timeout_ms: int, schema: Schema | None = None) -> apsw.Connection:
+    """Open a private database in memory, with `schema`; WAL is skipped, memory has none."""
     _check_options(":memory:", "normal", busy_timeout_ms)
-    connection = apsw.Connection(":memory:")
+    connection = _with_stable_plans(apsw.Connection(":memory:"))
     with _closed_on_error(connection, ":memory:"):
         connection.set_busy_timeout(busy_timeout_ms)
         _apply_pragmas(connection, "normal")
+        if schema is not None:
+            schemas.complete(connection, ":memory:", schema)
     return connection
 
 
-def open_reader(path: str) -> apsw.Connection:
+def open_reader(path: str, schema: Schema | None = None) -> apsw.Connection:
     """Open the database at `path` for reading only; it is never created. Raises as `open_writer` does."""
     if not path.startswith("file:") and not os.path.lexists(path):
         raise StoreOpenFailed(path, "there is no such file; a read-only open creates none")
@@ -103,6 +113,28 @@ def open_reader(path: str) -> apsw.Connection:
         connection.set_busy_timeout(READONLY_BUSY_TIMEOUT_MS)
         connection.pragma("cache_size", -500)
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        if schema is not None:
+            schemas.require_version(connection, path, schema)
+    return connection
+
+
+def open_for_removal(path: str) -> apsw.Connection:
+    """Open the database at `path` alone: nobody else has it open, nor can open it before this connection closes.
+
+    Raises StoreInUse, and NotADatabase, StoreReadOnly, StoreForked, StoreOpenFailed as `open_writer` does.
+    """
+    _check_place(path)
+    connection = _open(path, apsw.SQLITE_OPEN_READWRITE)
+    with _closed_on_error(connection, path):
+        if connection.readonly("main"):
+            raise StoreReadOnly(path)
+        connection.set_busy_timeout(0)
+        try:
+            connection.pragma("locking_mode", "exclusive")
+            connection.execute("BEGIN EXCLUSIVE")
+            connection.execute("COMMIT")
+        except (apsw.BusyError, apsw.LockedError) as error:
+            raise StoreInUse(path) from error
     return connection
 
 
@@ -192,6 +224,16 @@ def _open(path: str, flags: int) -> apsw.Connection:
     if forks.is_inherited(connection.filename):
         connection.close()  # it has locked nothing yet
         raise StoreForked(path)
+    return _with_stable_plans(connection)
+
+
+def _with_stable_plans(connection: apsw.Connection) -> apsw.Connection:
+    """Have a statement compiled once, and not again for each value bound to a LIMIT or compared with an index.
+
+    SQLite's "query planner stability guarantee". Without it, a statement with `LIMIT ?`, or with a parameter where an
+    index is on an expression or partial, is compiled anew at every execution: inside the write lock, in a plan.
+    """
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, True)
     return connection
 
 
@@ -203,14 +245,22 @@ def _opening_error(error: apsw.Error, path: str, waited_ms: int) -> StoreError:
 @contextmanager
 def _closed_on_error(connection: apsw.Connection, path: str) -> Iterator[None]:
     began = time.monotonic()
+    had_log = os.path.exists(connection.filename_wal)  # noqa: PTH110  nothing was read yet: it is somebody else's
     try:
         yield
     except apsw.Error as error:
-        connection.close()
+        _leave(connection, had_log=had_log)
         raise _opening_error(error, path, int((time.monotonic() - began) * 1000)) from error
     except BaseException:
-        connection.close()
+        _leave(connection, had_log=had_log)
         raise
+
+
+def _leave(connection: apsw.Connection, *, had_log: bool) -> None:
+    """Close a connection to a refused file. A log that was there stays: the last to close would write it back."""
+    if had_log:
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    connection.close()
 
 
 def _convert_to_wal(connection: apsw.Connection, path: str, busy_timeout_ms: int) -> None:

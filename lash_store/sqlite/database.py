@@ -31,6 +31,7 @@ from lash_store.sqlite.connection import (
 from lash_store.sqlite.native import Mailbox, Ticket
 from lash_store.sqlite.plan import Plan, PlanResult, Step, result_of
 from lash_store.sqlite.readers import Readers
+from lash_store.sqlite.schema import Schema
 from lash_store.sqlite.transaction import Flow, Transaction
 from lash_store.sqlite.writer import Writer
 
@@ -95,33 +96,37 @@ class Database:
         durability: Durability = "normal",
         busy_timeout_ms: int = BUSY_TIMEOUT_MS,
         clock: Clock = SYSTEM_CLOCK,
+        schema: Schema | None = None,
     ) -> Self:
         """Open the database at `path`, or create it; its folder must exist.
 
         `durability`: "normal" survives a crash of the process, "full" also a crash of the machine. `busy_timeout_ms` is
-        how long a write waits for other processes. Raises StoreOpenFailed (NotADatabase, WalUnavailable),
-        StoreReadOnly, StoreFull, StoreCorrupt, or StoreBusy if others kept the file from being put into WAL mode.
+        how long a write waits for other processes. `schema` is what the file must hold; a new one gets it. Raises
+        StoreOpenFailed (NotADatabase, WalUnavailable, UnsupportedSchemaVersion), StoreReadOnly, StoreFull,
+        StoreCorrupt, or StoreBusy if others kept the file from being put into WAL mode or getting the schema.
         """
         name = os.fspath(path)
-        connection = open_writer(name, durability=durability, busy_timeout_ms=busy_timeout_ms)
+        connection = open_writer(name, durability=durability, busy_timeout_ms=busy_timeout_ms, schema=schema)
         writer = _writer(connection, lasting_name(connection, name), clock, busy_timeout_ms, checkpoints=True)
         return cls(name, writer, Readers(writer.path, connection.filename), connection.filename_wal)
 
     @classmethod
-    def open_in_memory(cls, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS, clock: Clock = SYSTEM_CLOCK) -> Self:
+    def open_in_memory(
+        cls, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS, clock: Clock = SYSTEM_CLOCK, schema: Schema | None = None
+    ) -> Self:
         """Open a private database in memory. It has no log, and reads wait for the writer."""
-        connection = open_in_memory(busy_timeout_ms=busy_timeout_ms)
+        connection = open_in_memory(busy_timeout_ms=busy_timeout_ms, schema=schema)
         return cls(MEMORY, _writer(connection, MEMORY, clock, busy_timeout_ms, checkpoints=False), None, "")
 
     @classmethod
-    def open_readonly(cls, path: str | os.PathLike[str]) -> Self:
+    def open_readonly(cls, path: str | os.PathLike[str], *, schema: Schema | None = None) -> Self:
         """Open an existing database for reading only; writes raise StoreReadOnly. Raises as `open` does.
 
         The database file is neither created nor changed. If it is in WAL mode and nobody has it open, SQLite puts an
         index and an empty log beside it (`-shm`, `-wal`), which the next writer removes.
         """
         name = os.fspath(path)
-        connection = open_reader(name)  # a file that cannot be read is refused now, not at the first read
+        connection = open_reader(name, schema)  # a file that cannot be read is refused now, not at the first read
         readers = Readers(lasting_name(connection, name), connection.filename, connection)
         return cls(name, None, readers, connection.filename_wal)
 

@@ -5,15 +5,20 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from lash_store.errors import InvalidJsonValue
-from lash_store.records.commit import RuntimeCommit
+from lash_store.records import json_text
+from lash_store.records.commit import Append, RuntimeCommit
 from lash_store.records.config import SessionPolicy
 from lash_store.records.conversation import MessageRole
 from lash_store.records.frames import AgentFrameAssignment
 from lash_store.records.graph import SessionNodePayloadPlugin
+from lash_store.records.usage import ProtocolTurnOptions
 from tests.records.examples import COMMIT as EXAMPLE
 from tests.records.examples import FRAME
+from tests.records.examples import NODES as EXAMPLE_NODES
 
 PLAIN_FRAME = msgspec.structs.replace(FRAME, assignment=AgentFrameAssignment(SessionPolicy()))
 COMMIT = msgspec.structs.replace(EXAMPLE, agent_frames=[*EXAMPLE.agent_frames, PLAIN_FRAME])
@@ -128,3 +133,43 @@ def test_one_and_one_point_nought_hash_differently() -> None:
 
     assert len({body(value) for value in (1, 1.0, True, "1")}) == 4
     assert SessionNodePayloadPlugin("x", 1) == SessionNodePayloadPlugin("x", 1.0)
+
+
+VOLATILE = ["node_id", "parent_node_id", "leaf_node_id", "timestamp"]
+FREE = st.recursive(
+    st.none() | st.integers(0, 9) | st.sampled_from(['"node_id":', "timestamp", "x"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from([*VOLATILE, "id", "role", "parts", "kind", "content", "prune_state", "x"]),
+            inner,
+            max_size=7,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+def without_volatile(value: Any) -> Any:
+    """Step 3 of the recipe in 4.8, word for word."""
+    if isinstance(value, list):
+        return [without_volatile(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    message = "role" in value and "parts" in value
+    part = "kind" in value and "content" in value and "prune_state" in value
+    dropped = {*VOLATILE, "id"} if message or part else set(VOLATILE)
+    return {key: without_volatile(item) for key, item in value.items() if key not in dropped}
+
+
+@given(FREE, FREE)
+@example(None, [{"role": 1, "parts": 1, "id": 1}])
+@example(None, {"x": {"kind": 1, "content": 1, "prune_state": 1, "id": 1}})
+def test_volatile_keys_are_removed_wherever_they_are(body: Any, options: Any) -> None:
+    nodes = [msgspec.structs.replace(EXAMPLE_NODES[0], payload=SessionNodePayloadPlugin("x", body))]
+    frame = msgspec.structs.replace(FRAME, protocol_turn_options=ProtocolTurnOptions(options))
+    commit = msgspec.structs.replace(EXAMPLE, graph=Append(nodes, "l"), agent_frames=[frame])
+    plain = json.loads(json_text.compact(commit.write_plain(True)))
+    plain["expected_head_revision"] = plain["turn_commit"] = None
+    wanted = json.dumps(without_volatile(plain), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert commit.hashed_text().decode() == wanted

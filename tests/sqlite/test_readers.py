@@ -42,8 +42,8 @@ class Gate:
         with self.lock:
             self.inside += 1
             self.most = max(self.most, self.inside)
+        rows = reader.execute("SELECT a FROM t").fetchall()  # from here on there is a snapshot
         self.arrivals.release()
-        rows = reader.execute("SELECT a FROM t").fetchall()
         assert self.opened.wait(PATIENCE_S)
         with self.lock:
             self.inside -= 1

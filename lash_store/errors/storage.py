@@ -1,48 +1,8 @@
-"""Every failure of the store is one of these, with its facts as attributes.
-
-    StoreError
-    ├── StoreOpenFailed(path, reason)      the database cannot be opened
-    │   ├── NotADatabase(path)             the file holds something else
-    │   └── WalUnavailable(path, mode)     the file cannot be put into WAL mode
-    ├── StoreClosed(path)                  the handle was closed
-    ├── StoreMisuse(reason)                the handle is used where it must not be
-    │   ├── StoreForked(path)              ... in a child of the process that opened it
-    │   ├── StoreWrongLoop(path)           ... from a second event loop
-    │   └── StoreReentered(path)           ... inside a closure that holds its own writer
-    ├── StoreBusy(waited_ms)               the write lock was not to be had in time (retryable)
-    ├── StoreReadOnly(path)                a write to what can only be read
-    ├── StoreFull(path)                    no room on the device
-    ├── StoreCorrupt(kind, key)            what is stored cannot be read
-    ├── StoreBackend(code, extended_code, message, step)   any other refusal of SQLite's
-    │   └── ConstraintViolation            a constraint of the schema does not hold
-    ├── InvalidPlan(step, reason)          a plan that cannot be run as written
-    ├── InvalidJsonValue(path, reason)     a free JSON value that has no stored form
-    ├── InvalidRecord(kind, path, reason)  a text or value that is no record of its kind
-    │   └── ProviderInPolicy()             a policy that holds a live provider
-    └── GuardFailed(step, name, expected, row, changes)    what a plan had to find was not there
-
-`retryable` says, for each class, whether sending the same call again may succeed without any other change. Unless a
-class says otherwise, an operation that raises has changed nothing in the file.
-"""
+"""What can go wrong with a file, its handle, and the statements that run on it."""
 
 from typing import Any, ClassVar
 
-
-class StoreError(Exception):
-    """The root of the tree."""
-
-    retryable: ClassVar[bool] = False
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Exception's own pickling calls the class with the message alone, which no class below would take.
-        return _restore, (type(self), self.args, self.__dict__)
-
-
-def _restore(kind: type[StoreError], args: tuple[Any, ...], fields: dict[str, Any]) -> StoreError:
-    error = kind.__new__(kind)
-    error.args = args
-    error.__dict__.update(fields)
-    return error
+from lash_store.errors.root import StoreError
 
 
 class StoreOpenFailed(StoreError):
@@ -203,27 +163,18 @@ class GuardFailed(StoreError):
         self.changes = changes
 
 
-class InvalidJsonValue(StoreError):
-    """A value handed in as free JSON has no stored form: `path` says where, `reason` why. Nothing was written."""
+class StoreInUse(StoreError):
+    """The database at `path` is open somewhere, here or in another process, and was not removed."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path!r} is in use and was not removed; close every handle on it, in other processes too")
+        self.path = path
+
+
+class StoreRemovalFailed(StoreError):
+    """The file at `path` could not be removed, for the `reason` given; what was removed before it is gone."""
 
     def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"the value at {path} cannot be stored: {reason}")
+        super().__init__(f"cannot remove {path!r}: {reason}")
         self.path = path
         self.reason = reason
-
-
-class InvalidRecord(StoreError):
-    """A text or value cannot be read, or a record cannot be written, as a `kind`: `path` says where, `reason` why."""
-
-    def __init__(self, kind: str, path: str, reason: str) -> None:
-        super().__init__(f"not a {kind}: at {path}: {reason}")
-        self.kind = kind
-        self.path = path
-        self.reason = reason
-
-
-class ProviderInPolicy(InvalidRecord):
-    """A policy has the key `provider`: live providers are not stored, `provider_id` names one."""
-
-    def __init__(self) -> None:
-        super().__init__("SessionPolicy", "$.provider", "a live provider is not stored; name it with provider_id")

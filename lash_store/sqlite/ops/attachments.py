@@ -1,0 +1,81 @@
+"""The attachment manifest: which session means to keep which attachment (specification 2.9, 4.28).
+
+The bytes lie elsewhere. A caller records its intent, writes the bytes and references them in a commit; a sweep later
+lists what was never committed, deletes those bytes and forgets the rows.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from lash_store.errors import InvalidRecord, StoreCorrupt
+from lash_store.records.attachments import AttachmentIntent, AttachmentManifestEntry
+from lash_store.sqlite.ops.texts import texts_read
+from lash_store.sqlite.plan import Plan, Step
+
+if TYPE_CHECKING:
+    import apsw
+
+TABLES: Final = {
+    "attachment_manifest": """
+CREATE TABLE IF NOT EXISTS attachment_manifest (
+    attachment_id TEXT PRIMARY KEY,
+    session_id TEXT NOT NULL,
+    canonical_uri TEXT NOT NULL,
+    intent_at_ms INTEGER NOT NULL,
+    committed_at_ms INTEGER
+)""",
+    "idx_attachment_manifest_session": """
+CREATE INDEX IF NOT EXISTS idx_attachment_manifest_session
+ON attachment_manifest (session_id, committed_at_ms)""",
+    "idx_attachment_manifest_uncommitted": """
+CREATE INDEX IF NOT EXISTS idx_attachment_manifest_uncommitted
+ON attachment_manifest (committed_at_ms) WHERE committed_at_ms IS NULL""",
+}
+
+_RECORD: Final = """
+INSERT INTO attachment_manifest (attachment_id, session_id, canonical_uri, intent_at_ms) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (attachment_id) DO NOTHING
+"""
+_COMMIT: Final = """
+UPDATE attachment_manifest SET committed_at_ms = lash_now_ms()
+WHERE attachment_id = ?1 AND session_id = ?2 AND committed_at_ms IS NULL
+"""
+# The ids break ties: two sweeps of the same rows shall see them in one order.
+_UNCOMMITTED: Final = """
+SELECT attachment_id, session_id, canonical_uri, intent_at_ms FROM attachment_manifest
+WHERE committed_at_ms IS NULL AND intent_at_ms <= ?1 ORDER BY intent_at_ms, attachment_id
+"""
+_FORGET: Final = "DELETE FROM attachment_manifest WHERE attachment_id = ?1"
+
+
+def prepare_record(intent: AttachmentIntent) -> Plan:
+    """Records an intent unless the attachment has a row. Raises InvalidRecord or InvalidJsonValue."""
+    intent.to_json()  # checks every field
+    row = (intent.attachment_id, intent.session_id, intent.canonical_uri, intent.intent_at_epoch_ms)
+    return Plan([Step(_RECORD, row)])
+
+
+def commit_refs_steps(session_id: str, attachment_ids: Sequence[str]) -> list[Step]:
+    """Marks the session's attachments of these ids as committed now; unknown ids and committed rows are left alone."""
+    rows = [(attachment_id, session_id) for attachment_id in attachment_ids]
+    return [Step(_COMMIT, rows, many=True)] if rows else []
+
+
+def read_uncommitted(connection: "apsw.Connection", older_than_epoch_ms: int) -> list[AttachmentManifestEntry]:
+    """Rows never committed whose intent is of that time (ms) or older, oldest first. Raises StoreCorrupt."""
+    with texts_read("attachment manifest", "attachment_manifest"):
+        return [_entry(*row) for row in connection.execute(_UNCOMMITTED, (older_than_epoch_ms,))]
+
+
+def prepare_forget(attachment_id: str) -> Plan:
+    """Deletes the row of an attachment, if there is one."""
+    return Plan([Step(_FORGET, (attachment_id,))])
+
+
+def _entry(attachment_id: str, session_id: str, canonical_uri: str, intent_at_ms: int) -> AttachmentManifestEntry:
+    entry = AttachmentManifestEntry(attachment_id, session_id, canonical_uri, intent_at_ms)
+    try:
+        entry.to_json()  # checks every field
+    except InvalidRecord as damage:
+        raise StoreCorrupt("attachment manifest row", attachment_id) from damage
+    return entry

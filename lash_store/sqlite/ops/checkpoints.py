@@ -1,0 +1,87 @@
+"""Checkpoints: a manifest and its parts, each a blob under the hash of its content (specification 4.23)."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from lash_store.codecs import checkpoint as codec
+from lash_store.codecs.checkpoint import EncodedCheckpoint
+from lash_store.codecs.envelope import open_blob
+from lash_store.errors import BlobMissing, GuardFailed, InvalidRecord, StoreCorrupt
+from lash_store.records.checkpoint import HydratedSessionCheckpoint, SessionCheckpoint
+from lash_store.sqlite.ops import blobs
+from lash_store.sqlite.plan import Expect, Step
+
+if TYPE_CHECKING:
+    import apsw
+
+T = TypeVar("T")
+
+_IS_STORED: Final = "SELECT 1 FROM blobs WHERE hash = ?1"
+
+REUSED: Final = "reused blob"
+KEPT: Final = "kept ref "
+
+
+def write_steps(encoded: EncodedCheckpoint, carried: frozenset[str] = frozenset()) -> list[Step]:
+    """Stores a checkpoint's blobs.
+
+    The guard REUSED holds those that were left out because they are stored; the guards KEPT + ref those which the
+    caller named without bringing them, except the `carried` ones, which the head before already lacked.
+    """
+    return [
+        *(Step(_IS_STORED, (ref,), expect=Expect.ROW, name=REUSED) for ref in encoded.reused),
+        *(
+            Step(_IS_STORED, (ref,), expect=Expect.ROW, name=f"{KEPT}{ref}")
+            for ref in encoded.kept
+            if ref not in carried
+        ),
+        *blobs.blob_steps(encoded.blobs),
+    ]
+
+
+def missing(failed: GuardFailed) -> BlobMissing | None:
+    """The error of a guard KEPT; None for any other guard."""
+    return BlobMissing(failed.name.removeprefix(KEPT)) if failed.name.startswith(KEPT) else None
+
+
+def read_manifest(connection: "apsw.Connection", checkpoint_ref: str) -> SessionCheckpoint | None:
+    """The manifest; None if it is not stored. Raises StoreCorrupt if it cannot be read."""
+    return _read(connection, checkpoint_ref, "checkpoint manifest", codec.decode_manifest)
+
+
+def read_checkpoint(connection: "apsw.Connection", checkpoint_ref: str) -> HydratedSessionCheckpoint | None:
+    """The manifest with its parts; None if it is not stored. A part that is not stored is None, its ref is kept.
+
+    Raises StoreCorrupt if one of them is stored and cannot be read.
+    """
+    manifest = read_manifest(connection, checkpoint_ref)
+    if manifest is None:
+        return None
+    read = partial(_read, connection)
+    return HydratedSessionCheckpoint(
+        turn_state=manifest.turn_state,
+        tool_state_ref=manifest.tool_state_ref,
+        tool_state=read(manifest.tool_state_ref, "tool state", codec.decode_tool_state),
+        plugin_snapshot_ref=manifest.plugin_snapshot_ref,
+        plugin_snapshot=read(manifest.plugin_snapshot_ref, "plugin snapshot", codec.decode_plugin_snapshot),
+        plugin_snapshot_revision=manifest.plugin_snapshot_revision,
+        execution_state_ref=manifest.execution_state_ref,
+        execution_state=read(manifest.execution_state_ref, "execution state", codec.decode_execution_state),
+    )
+
+
+def refs_of(manifest: SessionCheckpoint) -> frozenset[str]:
+    """The refs of the parts that a manifest names."""
+    refs = (manifest.tool_state_ref, manifest.plugin_snapshot_ref, manifest.execution_state_ref)
+    return frozenset(ref for ref in refs if ref is not None)
+
+
+def _read(connection: "apsw.Connection", ref: str | None, kind: str, decode: Callable[[bytes], T]) -> T | None:
+    stored = None if ref is None else blobs.read_stored(connection, ref)
+    if ref is None or stored is None:
+        return None
+    try:
+        return decode(open_blob(ref, stored))
+    except InvalidRecord as damage:
+        raise StoreCorrupt(kind, ref) from damage

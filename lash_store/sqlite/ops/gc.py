@@ -1,0 +1,130 @@
+"""Collection of blobs that nothing needs any more (specification 4.19), in slices.
+
+What is needed is found in a read snapshot, so that nobody waits for it. A slice of the rest is then deleted in a plan
+that verifies, under the lock, that head and graph still are those which were looked at: only they can come to need a
+blob that was not needed. Artifact references are looked at under the lock themselves.
+
+What remains: a blob that is put alone, to be referred to later, looks like any other that nothing needs, and a
+collection in between removes it. The commit that would refer to it finds that out, and raises BlobMissing.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from lash_store.rules.reachability import Marking, archive_hashes, mark
+from lash_store.sqlite.ops import blobs
+from lash_store.sqlite.ops.texts import texts_read
+from lash_store.sqlite.plan import Expect, Otherwise, Plan, PlanResult, Step
+
+if TYPE_CHECKING:
+    import apsw
+
+SLICE_ROWS: Final = 128
+SLICE_BYTES: Final = 4 * 1024 * 1024
+"""A slice ends with the blob that reaches one of these, so that the lock is held for milliseconds."""
+
+# As bytes: a head that is no UTF-8 is a head that cannot be read, and no failure of the query.
+_STATE: Final = """
+SELECT (SELECT head_revision FROM session_head), (SELECT CAST(head_json AS BLOB) FROM session_head),
+    (SELECT max(seq) FROM graph_nodes)
+"""
+_ARTIFACT_BLOBS: Final = "SELECT blob_ref FROM artifact_refs"
+_PRUNED_NODES: Final = """
+SELECT CAST(node_json AS BLOB) FROM graph_nodes WHERE tombstoned = 0 AND instr(node_json, '"archive_hash"')
+"""
+_IS_STORED: Final = "SELECT 1 FROM blobs WHERE hash = ?1"
+_BLOBS_AFTER: Final = "SELECT hash, length(content) FROM blobs WHERE hash > ?1 ORDER BY hash"
+
+_SAME_STATE: Final = f"SELECT 1 WHERE ({_STATE.strip()}) IS (?1, ?2, ?3)"
+_DELETE: Final = """
+DELETE FROM blobs
+WHERE hash IN (SELECT value FROM json_each(?1)) AND hash NOT IN (SELECT blob_ref FROM artifact_refs)
+RETURNING length(content)
+"""
+
+
+class State(NamedTuple):
+    """What decides on what is needed: the head's row (None without one), and how far the graph goes."""
+
+    head_revision: int | None
+    head_json: bytes | None
+    last_seq: int | None
+
+
+class Survey(NamedTuple):
+    """What was found in one snapshot: the state, what it needs, and a slice of the rest.
+
+    The slice holds hashes greater than `after`, up to `last`; it is empty if there are none, or if there is a doubt.
+    """
+
+    state: State
+    marking: Marking
+    after: str
+    garbage: list[str]
+
+    @property
+    def last(self) -> str:
+        """Where the next slice begins."""
+        return self.garbage[-1] if self.garbage else self.after
+
+
+class Swept(NamedTuple):
+    """What deleting a slice has removed: blobs, and the bytes of their rows."""
+
+    blobs: int
+    bytes: int
+
+
+def survey(connection: "apsw.Connection", after: str = "", earlier: Survey | None = None) -> Survey:
+    """Find what is needed, and the first slice of the rest whose hashes are greater than `after`.
+
+    As long as the state is that of an `earlier` survey, so is what it needs. Raises StoreCorrupt.
+    """
+    state = State(*next(connection.execute(_STATE)))
+    marking = earlier.marking if earlier is not None and earlier.state == state else _mark(connection, state)
+    garbage: list[str] = []
+    size = 0
+    rows = connection.execute(_BLOBS_AFTER, (after,)) if marking.doubt is None else ()
+    for ref, length in rows:
+        if ref not in marking.kept:
+            garbage.append(ref)
+            size += length
+        if len(garbage) == SLICE_ROWS or size >= SLICE_BYTES:
+            break
+    return Survey(state, marking, after, garbage)
+
+
+def prepare_sweep(found: Survey) -> Plan:
+    """Deletes the survey's slice, unless the state is another by now."""
+    garbage = msgspec.json.encode(found.garbage).decode()
+    return Plan(
+        [
+            Step(_SAME_STATE, found.state, expect=Expect.ROW, otherwise=Otherwise.STOP),
+            Step(_DELETE, (garbage,), rows=True),
+        ]
+    )
+
+
+def swept(result: PlanResult) -> Swept | None:
+    """What the plan of `prepare_sweep` has removed; None if the state was another."""
+    if result.stopped is not None:
+        return None
+    (lengths,) = result.rows
+    return Swept(len(lengths), sum(length for (length,) in lengths))
+
+
+def _mark(connection: "apsw.Connection", state: State) -> Marking:
+    with texts_read("artifact reference", "artifact_refs"):
+        artifact_blobs = [blob_ref for (blob_ref,) in connection.execute(_ARTIFACT_BLOBS)]
+    return mark(state.head_json, artifact_blobs, _archived(connection), partial(blobs.read_stored, connection))
+
+
+def _archived(connection: "apsw.Connection") -> Iterator[str]:
+    """The archive hashes in visible nodes that are blobs of this store."""
+    for (node_json,) in connection.execute(_PRUNED_NODES):
+        for found in archive_hashes(node_json):
+            if connection.execute(_IS_STORED, (found,)).fetchall():
+                yield found

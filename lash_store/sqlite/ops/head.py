@@ -1,0 +1,140 @@
+"""The session head: one row, whose JSON names the frames, the leaf and the checkpoint (specification 2.2, 3.2)."""
+
+from typing import TYPE_CHECKING, Any, Final
+
+from lash_store.errors import InvalidRecord, StoreCorrupt
+from lash_store.records.head import SessionHeadMeta
+from lash_store.sqlite.ops.integers import COLUMN_MAX, column_integer
+from lash_store.sqlite.plan import Expect, Step
+
+if TYPE_CHECKING:
+    import apsw
+
+TABLES: Final = {
+    "session_head": """
+CREATE TABLE IF NOT EXISTS session_head (
+    singleton INTEGER PRIMARY KEY CHECK (singleton = 1),
+    session_id TEXT NOT NULL DEFAULT 'root',
+    head_json TEXT NOT NULL DEFAULT '{}',
+    head_revision INTEGER NOT NULL DEFAULT 0
+)"""
+}
+
+_READ: Final = "SELECT head_json, head_revision FROM session_head WHERE singleton = 1"
+# A head of a revision that this handle has not seen is looked at, cheaply: what belongs to another session, or is not
+# even a head, must not be replaced by one that knows nothing of it. The id in the text counts, not its copy beside it.
+_BOUND_ELSEWHERE: Final = """
+SELECT bound FROM (
+    SELECT CASE WHEN json_valid(head_json) THEN coalesce(head_json ->> '$.session_id', 'root') END AS bound
+    FROM session_head WHERE head_revision <> ?2 OR session_id <> ?1
+) WHERE bound <> ?1
+"""
+_UNREADABLE: Final = """
+SELECT head_revision FROM session_head WHERE head_revision <> ?1 AND CASE
+    WHEN head_revision NOT BETWEEN 0 AND 9223372036854775806 THEN 1
+    WHEN json_valid(head_json) THEN json_type(head_json, '$.config') IS NOT 'object'
+    ELSE 1 END
+"""
+_OTHER_REVISION: Final = """
+SELECT revision FROM (SELECT coalesce(max(head_revision), 0) AS revision FROM session_head) WHERE revision <> ?1
+"""
+# The two numbers that only the lock knows are put between the three parts of a text that was made before it.
+_WRITE: Final = """
+INSERT INTO session_head (singleton, session_id, head_json, head_revision)
+SELECT 1, ?1, ?2 || revision || ?3 || node_count || ?4, revision FROM ({revision}), lash_graph_size WHERE true
+ON CONFLICT (singleton) DO UPDATE SET
+    session_id = excluded.session_id, head_json = excluded.head_json, head_revision = excluded.head_revision
+RETURNING head_revision
+"""
+_ADVANCE: Final = _WRITE.format(revision="SELECT coalesce(max(head_revision), 0) + 1 AS revision FROM session_head")
+# A first head that is no commit has revision 0. Any other gets a new one, so that nobody takes it for what he has seen.
+_PLACE: Final = _WRITE.format(revision="SELECT coalesce(max(head_revision) + 1, 0) AS revision FROM session_head")
+_SAVE: Final = """
+INSERT INTO session_head (singleton, session_id, head_json, head_revision) VALUES (1, ?1, ?2, ?3)
+ON CONFLICT (singleton) DO UPDATE SET
+    session_id = excluded.session_id, head_json = excluded.head_json, head_revision = excluded.head_revision
+"""
+
+BINDING: Final = "binding"
+READABLE: Final = "readable head"
+REVISION: Final = "revision"
+UNSEEN: Final = -1
+"""A revision that no head has."""
+
+
+def read_head(connection: "apsw.Connection") -> SessionHeadMeta | None:
+    """The head, with the revision of its column; None for a store that was never committed to. Raises StoreCorrupt."""
+    rows: list[tuple[Any, ...]] = connection.execute(_READ).fetchall()
+    return decode(*rows[0]) if rows else None
+
+
+def decode(head_json: str, head_revision: int) -> SessionHeadMeta:
+    """The head in a row. Raises StoreCorrupt."""
+    try:
+        column_integer("session head", "head_revision", head_revision)
+        head = SessionHeadMeta.from_json(head_json)
+    except InvalidRecord as damage:
+        raise StoreCorrupt("session head", "session_head") from damage
+    if head_revision == COLUMN_MAX:
+        raise StoreCorrupt("session head", "session_head")  # there is no next one
+    return SessionHeadMeta(
+        session_id=head.session_id,
+        head_revision=head_revision,
+        config=head.config,
+        agent_frames=head.agent_frames,
+        current_agent_frame_id=head.current_agent_frame_id,
+        checkpoint_ref=head.checkpoint_ref,
+        leaf_node_id=head.leaf_node_id,
+        graph_node_count=head.graph_node_count,
+        token_ledger=head.token_ledger,
+        other_keys=head.other_keys,
+    )
+
+
+def identity_steps(session_id: str, seen_revision: int) -> list[Step]:
+    """The guards BINDING and READABLE: the head is this session's and can be read, as is known of `seen_revision`."""
+    return [
+        Step(_BOUND_ELSEWHERE, (session_id, seen_revision), expect=Expect.NO_ROW, name=BINDING),
+        Step(_UNREADABLE, (seen_revision,), expect=Expect.NO_ROW, name=READABLE),
+    ]
+
+
+def revision_step(expected: int) -> Step:
+    """The guard REVISION: the head is at `expected`; a head that is not there is at 0."""
+    return Step(_OTHER_REVISION, (expected,), expect=Expect.NO_ROW, name=REVISION)
+
+
+def advance_step(head: SessionHeadMeta) -> Step:
+    """Writes `head` at the next revision, with the node count of `lash_graph_size`; its row is that revision.
+
+    Raises InvalidRecord or InvalidJsonValue if `head` has no stored form.
+    """
+    return Step(_ADVANCE, (head.session_id, *_around_the_numbers(head)), rows=True)
+
+
+def place_step(head: SessionHeadMeta) -> Step:
+    """As `advance_step`, for a head that no commit makes: the first one is at revision 0."""
+    return Step(_PLACE, (head.session_id, *_around_the_numbers(head)), rows=True)
+
+
+def save_step(head: SessionHeadMeta) -> Step:
+    """Writes `head` as it is, whatever was there. Raises InvalidRecord or InvalidJsonValue."""
+    revision = column_integer("SessionHeadMeta", "head_revision", head.head_revision)
+    return Step(_SAVE, (head.session_id, head.to_json().decode(), revision))
+
+
+def _around_the_numbers(head: SessionHeadMeta) -> tuple[str, str, str]:
+    """The text of `head` without its revision and node count. Both stand at places that are known."""
+    text = SessionHeadMeta(
+        session_id=head.session_id,
+        head_revision=0,
+        config=head.config,
+        agent_frames=head.agent_frames,
+        current_agent_frame_id=head.current_agent_frame_id,
+        checkpoint_ref=head.checkpoint_ref,
+        leaf_node_id=head.leaf_node_id,
+        graph_node_count=0,
+    ).to_json()
+    start = text.index(b',"head_revision":0,"config":') + len(b',"head_revision":')
+    end = len(text) - len(b"0}")
+    return text[:start].decode(), text[start + 1 : end].decode(), text[end + 1 :].decode()

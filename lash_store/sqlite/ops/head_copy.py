@@ -1,0 +1,62 @@
+"""Heads written outside a commit, and the copy of one into another store (specification 4.27)."""
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from lash_store.codecs.envelope import Blob, open_blob
+from lash_store.records.head import SessionHead, SessionHeadMeta
+from lash_store.sqlite.ops import blobs, checkpoints, graph, head, load, usage
+from lash_store.sqlite.plan import Plan
+
+if TYPE_CHECKING:
+    import apsw
+
+LEDGER_IN_USE: Final = usage.EMPTY
+"""The guard of a copy into a store that has a ledger of its own by now."""
+
+
+class CopiedHead(NamedTuple):
+    """What a copy takes along: the head with its graph and merged ledger, and the blobs of its checkpoint."""
+
+    head: SessionHead
+    blobs: list[Blob]
+
+
+def save_plan(saved: SessionHead) -> Plan:
+    """Replaces the graph and the head; ledger and blobs stay. Raises InvalidRecord or InvalidJsonValue."""
+    return Plan([*graph.replace_steps(saved.graph.nodes), head.place_step(_meta_of(saved))])
+
+
+def read_copy(connection: "apsw.Connection") -> CopiedHead | None:
+    """What is to be copied; None without a head. Blobs that are not stored are left out. Raises StoreCorrupt."""
+    found = load.load_head(connection)
+    if found is None:
+        return None
+    ref = found.checkpoint_ref
+    manifest = checkpoints.read_manifest(connection, ref) if ref is not None else None
+    refs = [] if ref is None or manifest is None else [ref, *sorted(checkpoints.refs_of(manifest))]
+    return CopiedHead(found, [blob for blob in (_blob(connection, ref) for ref in refs) if blob is not None])
+
+
+def copy_plan(copied: CopiedHead, *, with_ledger: bool) -> Plan:
+    """Puts the copy into another store; `with_ledger` for one without a ledger, which the guard LEDGER_IN_USE holds."""
+    ledger = [usage.empty_step(), *usage.insert_steps(copied.head.token_ledger)] if with_ledger else []
+    return Plan([*ledger, *blobs.blob_steps(copied.blobs), *save_plan(copied.head).steps])
+
+
+def _meta_of(saved: SessionHead) -> SessionHeadMeta:
+    return SessionHeadMeta(
+        session_id=saved.session_id,
+        config=saved.config,
+        agent_frames=saved.agent_frames,
+        current_agent_frame_id=saved.current_agent_frame_id,
+        checkpoint_ref=saved.checkpoint_ref,
+        leaf_node_id=saved.graph.leaf_node_id,
+    )
+
+
+def _blob(connection: "apsw.Connection", ref: str) -> Blob | None:
+    stored = blobs.read_stored(connection, ref)
+    if stored is None:
+        return None
+    open_blob(ref, stored)  # damage must not be handed on
+    return Blob(ref, stored)

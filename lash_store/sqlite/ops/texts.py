@@ -1,0 +1,31 @@
+"""Texts in columns: what UTF-8 cannot hold is refused on the way in, and is damage on the way out."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from lash_store.errors import InvalidRecord, StoreCorrupt
+from lash_store.records.layout import Unfit, text_form
+
+
+def column_text(kind: str, field: str, value: str) -> str:
+    """`value`, if a column holds it. Raises InvalidRecord for the `field` of a `kind` if not."""
+    if not isinstance(value, str):
+        raise InvalidRecord(kind, f"$.{field}", f"expected a string, got a {type(value).__name__}")
+    try:
+        return text_form(value)
+    except Unfit as unfit:
+        raise InvalidRecord(kind, f"$.{field}", unfit.reason) from None
+
+
+def column_texts(kind: str, field: str, values: Iterable[str]) -> list[str]:
+    """All of `values`. Raises InvalidRecord as `column_text` does."""
+    return [column_text(kind, f"{field}[{index}]", value) for index, value in enumerate(values)]
+
+
+@contextmanager
+def texts_read(kind: str, key: str) -> Iterator[None]:
+    """Raise StoreCorrupt(kind, key) if rows that are read in the block hold a text which is no UTF-8."""
+    try:
+        yield
+    except UnicodeDecodeError as damage:
+        raise StoreCorrupt(kind, key) from damage

@@ -1,0 +1,68 @@
+"""Schema versions: a database is of one kind and version, or new, or refused and left as it is (specification 1.2)."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import apsw
+import msgspec
+
+from lash_store.errors import UnsupportedSchemaVersion
+
+# One statement, so that both are of one moment: another opener may be creating everything right now. `sqlite_` is
+# SQLite's own prefix; without the escape `_` would stand for any character, and pass over `sqlite2x`.
+_STATE: Final = r"""
+SELECT user_version, name FROM pragma_user_version LEFT JOIN sqlite_schema ON name NOT LIKE 'sqlite\_%' ESCAPE '\'
+"""
+
+
+class Schema(msgspec.Struct, frozen=True):
+    """What a database of one `kind` and `version` (its `user_version`) holds.
+
+    `objects` maps the name of each table and index to the statement that creates it if it is missing, in an order in
+    which they can run. A file of the right version that has them all is opened without a write.
+    """
+
+    kind: str
+    version: int
+    objects: Mapping[str, str]
+
+
+def is_complete(connection: apsw.Connection, path: str, schema: Schema) -> bool:
+    """Whether the file has everything; False if it is new, or lacks what can be added.
+
+    Raises UnsupportedSchemaVersion for a file of another version, and for one without a version that holds something.
+    """
+    rows: list[tuple[Any, ...]] = connection.execute(_STATE).fetchall()
+    found, present = rows[0][0], {name for _, name in rows if name is not None}
+    if found == schema.version:
+        return schema.objects.keys() <= present
+    if found == 0 and not present:
+        return False
+    raise UnsupportedSchemaVersion(path, schema.kind, schema.version, found)
+
+
+def complete(connection: apsw.Connection, path: str, schema: Schema) -> None:
+    """Create what is missing, in one transaction; of many first openers one does, the others find it done.
+
+    Raises UnsupportedSchemaVersion as `is_complete` does, and apsw's errors.
+    """
+    if is_complete(connection, path, schema):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if not is_complete(connection, path, schema):  # somebody else may have been here since
+            for statement in schema.objects.values():
+                connection.execute(statement)
+            connection.pragma("user_version", schema.version)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def require_version(connection: apsw.Connection, path: str, schema: Schema) -> None:
+    """Raise UnsupportedSchemaVersion if a file that shall only be read is of another version, a new one included."""
+    found = int(connection.pragma("user_version"))
+    if found != schema.version:
+        raise UnsupportedSchemaVersion(path, schema.kind, schema.version, found)

@@ -1,0 +1,21 @@
+"""A clock that stands still until it is told to go on."""
+
+from typing import Final
+
+NOW_MS: Final = 1_780_358_400_000
+"""2026-06-02T00:00:00Z, where these clocks begin."""
+
+
+class ManualClock:
+    """Tells `now` (epoch milliseconds), which tests set or advance."""
+
+    def __init__(self, now: int = NOW_MS) -> None:
+        self.now = now
+
+    def now_ms(self) -> int:
+        """The time that was set last."""
+        return self.now
+
+    def advance(self, milliseconds: int) -> None:
+        """Let time pass."""
+        self.now += milliseconds
