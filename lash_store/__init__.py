@@ -5,6 +5,7 @@ Everything public is named here; what the names mean is said where they are defi
 
 from lash_store.clock import SYSTEM_CLOCK, Clock, SystemClock
 from lash_store.errors import (
+    AnotherKindOfDatabase,
     ArtifactDecodeFailed,
     ArtifactEncodeFailed,
     BlobMissing,
@@ -193,6 +194,7 @@ __all__ = [
     "AgentFrameAssignment",
     "AgentFrameRecord",
     "AgentFrameStatus",
+    "AnotherKindOfDatabase",
     "Append",
     "ArtifactDecodeFailed",
     "ArtifactEncodeFailed",

@@ -53,6 +53,11 @@ EXAMPLES: list[tuple[StoreError, dict[str, object], list[str]]] = [
         {"path": PATH, "kind": "session", "expected": 3, "found": 99},
         [PATH, "99", "version 3", "session"],
     ),
+    (
+        errors.AnotherKindOfDatabase(PATH, "effect replay"),
+        {"path": PATH, "kind": "effect replay"},
+        [PATH, "effect replay", "another kind"],
+    ),
     (errors.StoreInUse(PATH), {"path": PATH}, [PATH, "in use", "close every handle"]),
     (errors.StoreRemovalFailed(PATH, "no right"), {"path": PATH, "reason": "no right"}, [PATH, "no right"]),
     (

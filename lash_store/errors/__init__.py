@@ -4,7 +4,8 @@
     ├── StoreOpenFailed(path, reason)  the database cannot be opened
     │   ├── NotADatabase(path)  the file holds something else
     │   ├── WalUnavailable(path, mode)  the file cannot be put into WAL mode
-    │   └── UnsupportedSchemaVersion(path, kind, expected, found)  another version, or another program's file
+    │   ├── UnsupportedSchemaVersion(path, kind, expected, found)  another version, or another program's file
+    │   └── AnotherKindOfDatabase(path, kind)  a database of another kind
     ├── StoreClosed(path)  the handle was closed
     ├── StoreMisuse(reason)  the handle is used where it must not be
     │   ├── StoreForked(path)  ... in a child of the process that opened it
@@ -102,6 +103,7 @@ from lash_store.errors.process import (
 )
 from lash_store.errors.root import StoreError
 from lash_store.errors.session import (
+    AnotherKindOfDatabase,
     BlobMissing,
     HeadRevisionConflict,
     QueuedWorkClaimExpired,
@@ -138,6 +140,7 @@ from lash_store.errors.values import (
 )
 
 __all__ = [
+    "AnotherKindOfDatabase",
     "ArtifactDecodeFailed",
     "ArtifactEncodeFailed",
     "BlobMissing",

@@ -21,6 +21,14 @@ class UnsupportedSchemaVersion(StoreOpenFailed):
         self.found = found
 
 
+class AnotherKindOfDatabase(StoreOpenFailed):
+    """The database at `path` has the version of a `kind` database, and not one of its tables; it was left as it is."""
+
+    def __init__(self, path: str, kind: str) -> None:
+        super().__init__(path, f"it is no {kind} database but one of another kind; name another file")
+        self.kind = kind
+
+
 class SessionBindingMismatch(StoreError):
     """The database holds the session `bound_session_id`, and something was written for `attempted_session_id`."""
 

@@ -4,10 +4,11 @@ Everything that is said about pragmas, the order of steps and the WAL conversion
 specification.
 """
 
+import ctypes
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, Literal, TypeAlias
 
@@ -64,6 +65,10 @@ def open_writer(path: str, *, durability: str, busy_timeout_ms: int, schema: Sch
     """
     _check_options(path, durability, busy_timeout_ms)
     _check_place(path)
+    return _in_place(lambda: _open_writer(path, durability, busy_timeout_ms, schema))
+
+
+def _open_writer(path: str, durability: str, busy_timeout_ms: int, schema: Schema | None) -> apsw.Connection:
     connection = _open(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
     with _closed_on_error(connection, path):
         if connection.readonly("main"):
@@ -72,7 +77,9 @@ def open_writer(path: str, *, durability: str, busy_timeout_ms: int, schema: Sch
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()  # a file of another kind fails here
         if schema is not None:
             schemas.is_complete(connection, path, schema)  # before the conversion: it alters the file
+        _require_in_place(connection)
         _convert_to_wal(connection, path, busy_timeout_ms)
+        _require_in_place(connection)
         _apply_pragmas(connection, durability)
         if schema is not None:
             schemas.complete(connection, path, schema)
@@ -108,6 +115,10 @@ def open_reader(path: str, schema: Schema | None = None) -> apsw.Connection:
     if not path.startswith("file:") and not os.path.lexists(path):
         raise StoreOpenFailed(path, "there is no such file; a read-only open creates none")
     _check_place(path)
+    return _in_place(lambda: _open_reader(path, schema))
+
+
+def _open_reader(path: str, schema: Schema | None) -> apsw.Connection:
     connection = _open(path, apsw.SQLITE_OPEN_READONLY)
     with _closed_on_error(connection, path):
         connection.set_busy_timeout(READONLY_BUSY_TIMEOUT_MS)
@@ -115,16 +126,21 @@ def open_reader(path: str, schema: Schema | None = None) -> apsw.Connection:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
         if schema is not None:
             schemas.require_version(connection, path, schema)
+        _require_in_place(connection)
     return connection
 
 
 def open_for_removal(path: str) -> apsw.Connection:
-    """Open the database at `path` alone: nobody else has it open, nor can open it before this connection closes.
+    """Open the database at `path`, or an empty one, alone: nobody else has it open, or can before this one closes.
 
     Raises StoreInUse, and NotADatabase, StoreReadOnly, StoreForked, StoreOpenFailed as `open_writer` does.
     """
     _check_place(path)
-    connection = _open(path, apsw.SQLITE_OPEN_READWRITE)
+    return _in_place(lambda: _open_for_removal(path))
+
+
+def _open_for_removal(path: str) -> apsw.Connection:
+    connection = _open(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
     with _closed_on_error(connection, path):
         if connection.readonly("main"):
             raise StoreReadOnly(path)
@@ -135,6 +151,7 @@ def open_for_removal(path: str) -> apsw.Connection:
             connection.execute("COMMIT")
         except (apsw.BusyError, apsw.LockedError) as error:
             raise StoreInUse(path) from error
+        _require_in_place(connection)
     return connection
 
 
@@ -180,7 +197,12 @@ def translate(error: apsw.Error, path: str, *, waited_ms: int = 0) -> StoreError
     code = getattr(error, "result", apsw.SQLITE_ERROR)
     if code & 0xFF in (apsw.SQLITE_BUSY, apsw.SQLITE_LOCKED):
         return StoreBusy(waited_ms)
-    return failure(path, code & 0xFF, getattr(error, "extendedresult", code), str(error))
+    return failure(path, code & 0xFF, _extended(error), str(error))
+
+
+def _extended(error: apsw.Error) -> int:
+    """The extended result code, where SQLite gave one."""
+    return int(getattr(error, "extendedresult", apsw.SQLITE_ERROR))
 
 
 @contextmanager
@@ -245,15 +267,47 @@ def _opening_error(error: apsw.Error, path: str, waited_ms: int) -> StoreError:
 @contextmanager
 def _closed_on_error(connection: apsw.Connection, path: str) -> Iterator[None]:
     began = time.monotonic()
+    moved = False
     had_log = os.path.exists(connection.filename_wal)  # noqa: PTH110  nothing was read yet: it is somebody else's
     try:
         yield
     except apsw.Error as error:
-        _leave(connection, had_log=had_log)
+        moved = _has_moved(connection)
+        _leave(connection, had_log=had_log or moved)
+        if moved:
+            raise _RemovedMeanwhileError from error
         raise _opening_error(error, path, int((time.monotonic() - began) * 1000)) from error
-    except BaseException:
-        _leave(connection, had_log=had_log)
+    except BaseException as error:
+        moved = _has_moved(connection)
+        _leave(connection, had_log=had_log or moved)
+        if moved:
+            raise _RemovedMeanwhileError from error
         raise
+
+
+class _RemovedMeanwhileError(Exception):
+    """The file that was opened is no longer the one at its path: a removal has overtaken the open."""
+
+
+def _in_place(opening: Callable[[], apsw.Connection]) -> apsw.Connection:
+    """Open what is at the path when the opening has ended; each further try means that somebody has removed a file."""
+    while True:
+        try:
+            return opening()
+        except _RemovedMeanwhileError:
+            continue
+
+
+def _require_in_place(connection: apsw.Connection) -> None:
+    """Raise if the file was removed since it was opened: a log is found by name, and would be somebody else's."""
+    if _has_moved(connection):
+        raise _RemovedMeanwhileError
+
+
+def _has_moved(connection: apsw.Connection) -> bool:
+    moved = ctypes.c_int(0)
+    answered = connection.file_control("main", apsw.SQLITE_FCNTL_HAS_MOVED, ctypes.addressof(moved))
+    return answered and moved.value != 0
 
 
 def _leave(connection: apsw.Connection, *, had_log: bool) -> None:
@@ -273,7 +327,9 @@ def _convert_to_wal(connection: apsw.Connection, path: str, busy_timeout_ms: int
     while mode is None:
         try:
             mode = connection.pragma("journal_mode", "wal")
-        except (apsw.BusyError, apsw.LockedError) as error:
+        except (apsw.BusyError, apsw.LockedError, apsw.IOError) as error:
+            if isinstance(error, apsw.IOError) and _extended(error) != apsw.SQLITE_IOERR_DELETE_NOENT:
+                raise  # that one comes where others open and close the file at the same time
             if time.monotonic() >= deadline:
                 raise StoreBusy(int((time.monotonic() - began) * 1000)) from error
                 # Half of the pause is drawn by lot: openers that meet must not meet again at every try.

@@ -11,7 +11,7 @@ from typing import Final
 
 import apsw
 
-from lash_store.errors import NotADatabase, StoreRemovalFailed
+from lash_store.errors import NotADatabase, StoreOpenFailed, StoreRemovalFailed
 from lash_store.sqlite.connection import open_for_removal, translated
 
 _REMOVED: Final = -1
@@ -25,11 +25,15 @@ def remove_database(path: str) -> None:
     Raises StoreInUse if any handle is open on it, StoreRemovalFailed with the path that could not be removed, and
     StoreReadOnly, StoreForked and StoreOpenFailed as an open does.
     """
-    connection = _locked(path) if os.path.lexists(path) else None
+    sidecars = [path + sidecar for sidecar in _SIDECARS]
+    if not any(map(os.path.lexists, (path, *sidecars))):
+        return
+    connection = _locked(path)
     try:
         if connection is not None and os.name == "nt":
             connection.close()  # an open file cannot be removed there
-        for name in (path, *(path + sidecar for sidecar in _SIDECARS)):
+        # The database last: as soon as its name is free, the names beside it belong to whoever creates the next one.
+        for name in (*sidecars, path):
             _unlink(name)
     finally:
         if connection is not None:
@@ -37,11 +41,19 @@ def remove_database(path: str) -> None:
 
 
 def _locked(path: str) -> apsw.Connection | None:
-    """A connection that holds the file alone, the mark set; None for a file that is no database."""
+    """A connection that holds the file alone, the mark set; None for a file that nobody can open.
+
+    Where only a log was left behind, the file is created for it, so that whoever comes now waits for the lock.
+    """
+    existed = os.path.lexists(path)
     try:
         connection = open_for_removal(path)
     except NotADatabase:
-        return None  # SQLite lets nobody open it
+        return None
+    except StoreOpenFailed:
+        if existed:
+            raise
+        return None
     try:
         with translated(path):
             connection.pragma("journal_mode", "delete")  # empties the log, and needs the file for itself

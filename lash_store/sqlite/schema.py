@@ -6,7 +6,7 @@ from typing import Any, Final
 import apsw
 import msgspec
 
-from lash_store.errors import UnsupportedSchemaVersion
+from lash_store.errors import AnotherKindOfDatabase, UnsupportedSchemaVersion
 
 # One statement, so that both are of one moment: another opener may be creating everything right now. `sqlite_` is
 # SQLite's own prefix; without the escape `_` would stand for any character, and pass over `sqlite2x`.
@@ -30,11 +30,12 @@ class Schema(msgspec.Struct, frozen=True):
 def is_complete(connection: apsw.Connection, path: str, schema: Schema) -> bool:
     """Whether the file has everything; False if it is new, or lacks what can be added.
 
-    Raises UnsupportedSchemaVersion for a file of another version, and for one without a version that holds something.
+    Raises UnsupportedSchemaVersion for a file of another version, and for one without a version that holds something;
+    AnotherKindOfDatabase for one of the right version in which there is nothing of this schema, but something else.
     """
-    rows: list[tuple[Any, ...]] = connection.execute(_STATE).fetchall()
-    found, present = rows[0][0], {name for _, name in rows if name is not None}
+    found, present = _state(connection)
     if found == schema.version:
+        _require_kind(path, schema, present)
         return schema.objects.keys() <= present
     if found == 0 and not present:
         return False
@@ -62,7 +63,19 @@ def complete(connection: apsw.Connection, path: str, schema: Schema) -> None:
 
 
 def require_version(connection: apsw.Connection, path: str, schema: Schema) -> None:
-    """Raise UnsupportedSchemaVersion if a file that shall only be read is of another version, a new one included."""
-    found = int(connection.pragma("user_version"))
+    """For a file that shall only be read: raise as `is_complete` does, and refuse a new one, too."""
+    found, present = _state(connection)
     if found != schema.version:
         raise UnsupportedSchemaVersion(path, schema.kind, schema.version, found)
+    _require_kind(path, schema, present)
+
+
+def _state(connection: apsw.Connection) -> tuple[int, set[str]]:
+    """The file's version, and the names of its objects."""
+    rows: list[tuple[Any, ...]] = connection.execute(_STATE).fetchall()
+    return rows[0][0], {name for _, name in rows if name is not None}
+
+
+def _require_kind(path: str, schema: Schema, present: set[str]) -> None:
+    if present and not schema.objects.keys() & present:  # several kinds have the same version, and none an id
+        raise AnotherKindOfDatabase(path, schema.kind)

@@ -73,7 +73,7 @@ class Crowd:
         method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         self._context: Any = multiprocessing.get_context(method)
         if method == "forkserver":
-            self._context.set_forkserver_preload(["tests.programs.writer"])
+            self._context.set_forkserver_preload(["tests.programs.writer", "tests.programs.session_worker"])
         self._path = path
         self._ways = ways
         self.gone: dict[int, tuple[str, set[int]]] = {}

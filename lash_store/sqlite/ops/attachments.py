@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from lash_store.errors import InvalidRecord, StoreCorrupt
 from lash_store.records.attachments import AttachmentIntent, AttachmentManifestEntry
-from lash_store.sqlite.ops.texts import texts_read
+from lash_store.sqlite.ops.arguments import record_of
+from lash_store.sqlite.ops.texts import column_texts, texts_read
 from lash_store.sqlite.plan import Plan, Step
 
 if TYPE_CHECKING:
@@ -43,21 +44,26 @@ WHERE attachment_id = ?1 AND session_id = ?2 AND committed_at_ms IS NULL
 # The ids break ties: two sweeps of the same rows shall see them in one order.
 _UNCOMMITTED: Final = """
 SELECT attachment_id, session_id, canonical_uri, intent_at_ms FROM attachment_manifest
-WHERE committed_at_ms IS NULL AND intent_at_ms <= ?1 ORDER BY intent_at_ms, attachment_id
+WHERE committed_at_ms IS NULL AND (intent_at_ms <= ?1 OR typeof(intent_at_ms) <> 'integer')
+ORDER BY intent_at_ms, attachment_id
 """
 _FORGET: Final = "DELETE FROM attachment_manifest WHERE attachment_id = ?1"
 
 
 def prepare_record(intent: AttachmentIntent) -> Plan:
     """Records an intent unless the attachment has a row. Raises InvalidRecord or InvalidJsonValue."""
-    intent.to_json()  # checks every field
+    record_of(AttachmentIntent, intent).to_json()  # checks every field
     row = (intent.attachment_id, intent.session_id, intent.canonical_uri, intent.intent_at_epoch_ms)
     return Plan([Step(_RECORD, row)])
 
 
 def commit_refs_steps(session_id: str, attachment_ids: Sequence[str]) -> list[Step]:
-    """Marks the session's attachments of these ids as committed now; unknown ids and committed rows are left alone."""
-    rows = [(attachment_id, session_id) for attachment_id in attachment_ids]
+    """Marks the session's attachments of these ids as committed now; unknown ids and committed rows are left alone.
+
+    Raises InvalidRecord for what is no list of texts.
+    """
+    ids = column_texts("attachment", "attachment_ids", attachment_ids)
+    rows = [(attachment_id, session_id) for attachment_id in ids]
     return [Step(_COMMIT, rows, many=True)] if rows else []
 
 

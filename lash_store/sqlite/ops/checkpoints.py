@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from lash_store.codecs import checkpoint as codec
 from lash_store.codecs.checkpoint import EncodedCheckpoint
@@ -10,7 +10,7 @@ from lash_store.codecs.envelope import open_blob
 from lash_store.errors import BlobMissing, GuardFailed, InvalidRecord, StoreCorrupt
 from lash_store.records.checkpoint import HydratedSessionCheckpoint, SessionCheckpoint
 from lash_store.sqlite.ops import blobs
-from lash_store.sqlite.plan import Expect, Step
+from lash_store.sqlite.plan import Expect, Plan, Step
 
 if TYPE_CHECKING:
     import apsw
@@ -19,15 +19,26 @@ T = TypeVar("T")
 
 _IS_STORED: Final = "SELECT 1 FROM blobs WHERE hash = ?1"
 
+_CONTENT: Final = "SELECT CAST(content AS BLOB) FROM blobs WHERE hash = ?1"
+
 REUSED: Final = "reused blob"
 KEPT: Final = "kept ref "
+MET: Final = "new blob "
+
+
+class Met(NamedTuple):
+    """A blob that is stored already, and the plan that mends it if it is damaged."""
+
+    ref: str
+    repair: Plan | None
 
 
 def write_steps(encoded: EncodedCheckpoint, carried: frozenset[str] = frozenset()) -> list[Step]:
     """Stores a checkpoint's blobs.
 
     The guard REUSED holds those that were left out because they are stored; the guards KEPT + ref those which the
-    caller named without bringing them, except the `carried` ones, which the head before already lacked.
+    caller named without bringing them, except the `carried` ones, which the head before already lacked. The guards
+    MET + ref stop at a blob that is stored and was not known to be: whether it is sound, no statement can tell.
     """
     return [
         *(Step(_IS_STORED, (ref,), expect=Expect.ROW, name=REUSED) for ref in encoded.reused),
@@ -36,8 +47,22 @@ def write_steps(encoded: EncodedCheckpoint, carried: frozenset[str] = frozenset(
             for ref in encoded.kept
             if ref not in carried
         ),
+        *(Step(_CONTENT, (blob.ref,), expect=Expect.NO_ROW, name=f"{MET}{blob.ref}") for blob in encoded.blobs),
         *blobs.blob_steps(encoded.blobs),
     ]
+
+
+def met(encoded: EncodedCheckpoint, failed: GuardFailed) -> Met | None:
+    """The blob that a guard MET has stopped at; None for any other guard."""
+    if not failed.name.startswith(MET) or failed.row is None:
+        return None
+    ref, stored = failed.name.removeprefix(MET), failed.row[0]
+    try:
+        open_blob(ref, stored)
+    except StoreCorrupt:
+        whole = next(blob for blob in encoded.blobs if blob.ref == ref)
+        return Met(ref, blobs.prepare_repair(whole, stored))
+    return Met(ref, None)
 
 
 def missing(failed: GuardFailed) -> BlobMissing | None:

@@ -11,16 +11,20 @@ from lash_store.codecs.checkpoint import EncodedCheckpoint, encode_checkpoint
 from lash_store.errors import (
     GuardFailed,
     HeadRevisionConflict,
+    InvalidRecord,
     QueuedWorkClaimExpired,
     RuntimeTurnCommitConflict,
     SessionBindingMismatch,
     StoreError,
 )
 from lash_store.records.artifacts import BlobProfile
-from lash_store.records.commit import Append, ReplaceFull, RuntimeCommit
+from lash_store.records.checkpoint import HydratedSessionCheckpoint
+from lash_store.records.commit import Append, GraphCommitDelta, ReplaceFull, RuntimeCommit, RuntimeTurnCommitStamp
 from lash_store.records.commit_result import RuntimeCommitResult
 from lash_store.records.head import SessionHeadMeta
+from lash_store.records.queue import QueuedWorkCompletion
 from lash_store.sqlite.ops import attachments, checkpoints, graph, head, queue_completion, turn_commits, usage
+from lash_store.sqlite.ops.arguments import record_of, records_of
 from lash_store.sqlite.ops.integers import column_integer
 from lash_store.sqlite.plan import Expect, Plan, PlanResult, Step
 
@@ -48,19 +52,19 @@ class Known(NamedTuple):
     head named before, whose blobs may be missing, as in a session that lash has copied.
     """
 
-    revision: int = head.UNSEEN
+    revision: int | None = None
     stored: Container[str] = frozenset()
     carried: frozenset[str] = frozenset()
 
 
 def prepare(commit: RuntimeCommit, profile: BlobProfile, known: Known) -> PreparedCommit:
     """Encodes everything. Raises InvalidRecord or InvalidJsonValue if something has no stored form."""
-    checkpoint = encode_checkpoint(commit.checkpoint, profile, known.stored)
+    checkpoint = encode_checkpoint(record_of(HydratedSessionCheckpoint, commit.checkpoint), profile, known.stored)
     steps = head.identity_steps(commit.session_id, known.revision)
     replay = None
     stamp = commit.turn_commit
     if stamp is not None:
-        stamp.to_json()  # checks every field
+        record_of(RuntimeTurnCommitStamp, stamp).to_json()  # checks every field
         if stamp.session_id != commit.session_id:
             steps.append(Step(_NEVER, expect=Expect.NO_ROW, name=_FOREIGN_STAMP))
         replay = len(steps)
@@ -126,7 +130,7 @@ def read_head_refs(connection: "apsw.Connection") -> frozenset[str]:
 
 
 def _completion_steps(commit: RuntimeCommit) -> Sequence[Step]:
-    claims = commit.completed_queue_claims
+    claims = records_of(QueuedWorkCompletion, commit.completed_queue_claims)
     for index, claim in enumerate(claims):
         if claim.session_id != commit.session_id:
             earlier = queue_completion.completion_steps(claims[:index])
@@ -136,6 +140,8 @@ def _completion_steps(commit: RuntimeCommit) -> Sequence[Step]:
 
 def _graph_steps(commit: RuntimeCommit) -> list[Step]:
     delta = commit.graph
+    if not isinstance(delta, GraphCommitDelta):
+        raise InvalidRecord("RuntimeCommit", "$.graph", f"expected a graph delta, got a {type(delta).__name__}")
     if isinstance(delta, ReplaceFull):
         return graph.replace_steps(delta.nodes)
     return graph.append_steps(delta.nodes if isinstance(delta, Append) else ())

@@ -29,7 +29,7 @@ SLICE_BYTES: Final = 4 * 1024 * 1024
 # As bytes: a head that is no UTF-8 is a head that cannot be read, and no failure of the query.
 _STATE: Final = """
 SELECT (SELECT head_revision FROM session_head), (SELECT CAST(head_json AS BLOB) FROM session_head),
-    (SELECT max(seq) FROM graph_nodes)
+    (SELECT max(seq) FROM graph_nodes), (SELECT removals FROM lash_graph_size)
 """
 _ARTIFACT_BLOBS: Final = "SELECT blob_ref FROM artifact_refs"
 _PRUNED_NODES: Final = """
@@ -38,7 +38,7 @@ SELECT CAST(node_json AS BLOB) FROM graph_nodes WHERE tombstoned = 0 AND instr(n
 _IS_STORED: Final = "SELECT 1 FROM blobs WHERE hash = ?1"
 _BLOBS_AFTER: Final = "SELECT hash, length(content) FROM blobs WHERE hash > ?1 ORDER BY hash"
 
-_SAME_STATE: Final = f"SELECT 1 WHERE ({_STATE.strip()}) IS (?1, ?2, ?3)"
+_SAME_STATE: Final = f"SELECT 1 WHERE ({_STATE.strip()}) IS (?1, ?2, ?3, ?4)"
 _DELETE: Final = """
 DELETE FROM blobs
 WHERE hash IN (SELECT value FROM json_each(?1)) AND hash NOT IN (SELECT blob_ref FROM artifact_refs)
@@ -47,11 +47,12 @@ RETURNING length(content)
 
 
 class State(NamedTuple):
-    """What decides on what is needed: the head's row (None without one), and how far the graph goes."""
+    """What decides on what is needed: the head's row (None without one), how far the graph goes, what went from it."""
 
     head_revision: int | None
     head_json: bytes | None
     last_seq: int | None
+    removals: int | None
 
 
 class Survey(NamedTuple):

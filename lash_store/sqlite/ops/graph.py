@@ -1,8 +1,9 @@
 """The graph's nodes in order of insertion, and a count of them that costs nothing to keep (specification 2.3).
 
-`lash_graph_size` is an addition of this package. Its one row holds the number of visible nodes as long as the highest
-`seq` is the one written beside it; two triggers take it away when a node is hidden or removed, whichever program does
-that. So it is right or it is not there, also where lash itself writes to the same file, and a commit need not count.
+`lash_graph_size` is an addition of this package. Its one row holds the number of visible nodes up to a `seq`; two
+triggers set it back to none when a node is hidden or removed, whichever program does that, and count how often that
+was. So it is never wrong, also where lash itself writes to the same file, and a commit counts no more than what others
+have added since. Whoever has looked at the graph can tell by `max(seq)` and `removals` whether it still is that graph.
 """
 
 from collections.abc import Sequence
@@ -11,10 +12,16 @@ from typing import TYPE_CHECKING, Final
 from lash_store.errors import StoreCorrupt
 from lash_store.records import node_text
 from lash_store.records.graph import SessionNodeRecord
+from lash_store.sqlite.ops.arguments import records_of
 from lash_store.sqlite.plan import Step
 
 if TYPE_CHECKING:
     import apsw
+
+_BEFORE_ALL: Final = "-9223372036854775808"
+_NOTHING_COUNTED: Final = f"""
+INSERT INTO lash_graph_size (singleton, last_seq, node_count, removals) VALUES (1, {_BEFORE_ALL}, 0, 1)
+ON CONFLICT (singleton) DO UPDATE SET last_seq = {_BEFORE_ALL}, node_count = 0, removals = removals + 1"""
 
 TABLES: Final = {
     "graph_nodes": """
@@ -28,14 +35,15 @@ CREATE TABLE IF NOT EXISTS graph_nodes (
 CREATE TABLE IF NOT EXISTS lash_graph_size (
     singleton INTEGER PRIMARY KEY CHECK (singleton = 1),
     last_seq INTEGER NOT NULL,
-    node_count INTEGER NOT NULL
+    node_count INTEGER NOT NULL,
+    removals INTEGER NOT NULL DEFAULT 0
 )""",
     "lash_graph_size_hidden": """
 CREATE TRIGGER IF NOT EXISTS lash_graph_size_hidden AFTER UPDATE OF tombstoned ON graph_nodes
-BEGIN DELETE FROM lash_graph_size; END""",
+BEGIN {nothing_counted}; END""".replace("{nothing_counted}", _NOTHING_COUNTED),
     "lash_graph_size_removed": """
 CREATE TRIGGER IF NOT EXISTS lash_graph_size_removed AFTER DELETE ON graph_nodes
-BEGIN DELETE FROM lash_graph_size; END""",
+BEGIN {nothing_counted}; END""".replace("{nothing_counted}", _NOTHING_COUNTED),
 }
 
 _READ_ALL: Final = "SELECT node_id, node_json FROM graph_nodes WHERE tombstoned = 0 ORDER BY seq"
@@ -53,9 +61,13 @@ SELECT node_id, node_json FROM path JOIN graph_nodes USING (seq)
 """
 _INSERT: Final = "INSERT INTO graph_nodes (node_id, node_json) VALUES (?1, ?2)"
 _DELETE_ALL: Final = "DELETE FROM graph_nodes"
-_COUNT_IF_UNKNOWN: Final = """
+# Since the count that stands there nothing was removed, and what was added has a higher seq: that remains to count.
+_COUNT_IF_UNKNOWN: Final = f"""
 INSERT INTO lash_graph_size (singleton, last_seq, node_count)
-SELECT 1, coalesce((SELECT max(seq) FROM graph_nodes), 0), (SELECT count(*) FROM graph_nodes WHERE tombstoned = 0)
+SELECT 1, coalesce((SELECT max(seq) FROM graph_nodes), 0),
+    coalesce((SELECT node_count FROM lash_graph_size), 0) + (
+        SELECT count(*) FROM graph_nodes
+        WHERE seq > coalesce((SELECT last_seq FROM lash_graph_size), {_BEFORE_ALL}) AND tombstoned = 0)
 WHERE NOT EXISTS (
     SELECT 1 FROM lash_graph_size WHERE last_seq = coalesce((SELECT max(seq) FROM graph_nodes), 0)
 )
@@ -100,7 +112,7 @@ def append_steps(nodes: Sequence[SessionNodeRecord]) -> list[Step]:
     Raises InvalidRecord or InvalidJsonValue for a node without a stored form.
     """
     steps = [Step(_COUNT_IF_UNKNOWN)]
-    if nodes:
+    if records_of(SessionNodeRecord, nodes):
         steps += [Step(_INSERT, _rows(nodes), many=True), Step(_ADD_TO_COUNT, (len(nodes),))]
     return steps
 
@@ -111,4 +123,4 @@ def replace_steps(nodes: Sequence[SessionNodeRecord]) -> list[Step]:
 
 
 def _rows(nodes: Sequence[SessionNodeRecord]) -> list[tuple[str, str]]:
-    return [(node.node_id, node.to_json().decode()) for node in nodes]
+    return [(node.node_id, node.to_json().decode()) for node in records_of(SessionNodeRecord, nodes)]

@@ -26,14 +26,15 @@ _READ: Final = "SELECT head_json, head_revision FROM session_head WHERE singleto
 _BOUND_ELSEWHERE: Final = """
 SELECT bound FROM (
     SELECT CASE WHEN json_valid(head_json) THEN coalesce(head_json ->> '$.session_id', 'root') END AS bound
-    FROM session_head WHERE head_revision <> ?2 OR session_id <> ?1
+    FROM session_head WHERE head_revision IS NOT ?2 OR session_id <> ?1
 ) WHERE bound <> ?1
 """
 _UNREADABLE: Final = """
-SELECT head_revision FROM session_head WHERE head_revision <> ?1 AND CASE
-    WHEN head_revision NOT BETWEEN 0 AND 9223372036854775806 THEN 1
-    WHEN json_valid(head_json) THEN json_type(head_json, '$.config') IS NOT 'object'
-    ELSE 1 END
+SELECT head_revision FROM session_head
+WHERE typeof(head_revision) <> 'integer' OR head_revision NOT BETWEEN 0 AND 9223372036854775805
+    OR (head_revision IS NOT ?1 AND CASE
+        WHEN json_valid(head_json) THEN json_type(head_json, '$.config') IS NOT 'object'
+        ELSE 1 END)
 """
 _OTHER_REVISION: Final = """
 SELECT revision FROM (SELECT coalesce(max(head_revision), 0) AS revision FROM session_head) WHERE revision <> ?1
@@ -58,8 +59,7 @@ ON CONFLICT (singleton) DO UPDATE SET
 BINDING: Final = "binding"
 READABLE: Final = "readable head"
 REVISION: Final = "revision"
-UNSEEN: Final = -1
-"""A revision that no head has."""
+_LAST: Final = COLUMN_MAX - 1
 
 
 def read_head(connection: "apsw.Connection") -> SessionHeadMeta | None:
@@ -75,8 +75,8 @@ def decode(head_json: str, head_revision: int) -> SessionHeadMeta:
         head = SessionHeadMeta.from_json(head_json)
     except InvalidRecord as damage:
         raise StoreCorrupt("session head", "session_head") from damage
-    if head_revision == COLUMN_MAX:
-        raise StoreCorrupt("session head", "session_head")  # there is no next one
+    if head_revision > _LAST:
+        raise StoreCorrupt("session head", "session_head")
     return SessionHeadMeta(
         session_id=head.session_id,
         head_revision=head_revision,
@@ -91,7 +91,17 @@ def decode(head_json: str, head_revision: int) -> SessionHeadMeta:
     )
 
 
-def identity_steps(session_id: str, seen_revision: int) -> list[Step]:
+def read_identity(connection: "apsw.Connection") -> tuple[str, int] | None:
+    """Session and revision of a head that a commit may follow; None without a head. Raises StoreCorrupt."""
+    found = read_head(connection)
+    if found is None:
+        return None
+    if found.head_revision == _LAST:  # no commit has come so far: there would be no next one
+        raise StoreCorrupt("session head", "session_head")
+    return found.session_id, found.head_revision
+
+
+def identity_steps(session_id: str, seen_revision: int | None) -> list[Step]:
     """The guards BINDING and READABLE: the head is this session's and can be read, as is known of `seen_revision`."""
     return [
         Step(_BOUND_ELSEWHERE, (session_id, seen_revision), expect=Expect.NO_ROW, name=BINDING),

@@ -14,6 +14,8 @@ from lash_store.records.queue import (
     SlotPolicy,
 )
 from lash_store.records.record import read_json
+from lash_store.sqlite.ops.integers import column_integer
+from lash_store.sqlite.ops.texts import column_text
 
 # A text that is not UTF-8 would fail the statement that reads it. As a blob it is found here, as this batch's.
 BATCH_COLUMNS: Final = """
@@ -45,9 +47,9 @@ def read_payload(text: bytes) -> QueuedWorkPayload:
     return read_json(QueuedWorkPayload, text)  # type: ignore[no-any-return]
 
 
-def _item(batch_id: str, item_id: str, payload: bytes) -> QueuedWorkItem:
+def _item(batch_id: str, item_id: Any, payload: bytes) -> QueuedWorkItem:
     try:
-        return QueuedWorkItem(item_id, read_payload(payload))
+        return QueuedWorkItem(column_text(_KIND, "item_id", item_id), read_payload(payload))
     except InvalidRecord as error:
         raise _corrupt(batch_id) from error
 
@@ -64,7 +66,7 @@ def _batch(row: Row, items: list[QueuedWorkItem]) -> QueuedWorkBatch:
             slot_policy=_member("slot_policy", _SLOT_POLICIES, slot_policy),
             merge_key=_merge_key(merge_key),
             available_at_ms=_uint("available_at_ms", available),
-            enqueued_at_ms=_uint("enqueued_at_ms", enqueued),
+            enqueued_at_ms=column_integer(_KIND, "enqueued_at_ms", enqueued),
             items=items,
         )
     except InvalidRecord as error:

@@ -7,6 +7,7 @@ from lash_store.records import node_text
 from lash_store.records.record import read_json
 from lash_store.records.session_meta import SessionMeta, SessionPickerInfo, SessionRelation, SessionRelationRoot
 from lash_store.rules.picker import first_text
+from lash_store.sqlite.ops.arguments import record_of
 from lash_store.sqlite.plan import Step
 
 if TYPE_CHECKING:
@@ -64,7 +65,12 @@ def read_meta(connection: "apsw.Connection") -> SessionMeta | None:
     if not rows:
         return None
     session_id, session_name, created_at, model, cwd, relation_json = rows[0]
-    return SessionMeta(session_id, session_name, created_at, model, cwd, _relation(session_id, relation_json))
+    meta = SessionMeta(session_id, session_name, created_at, model, cwd, _relation(session_id, relation_json))
+    try:
+        meta.to_json()  # checks every field
+    except InvalidRecord as damage:
+        raise StoreCorrupt("session meta", "session_meta") from damage
+    return meta
 
 
 def read_picker_info(connection: "apsw.Connection") -> SessionPickerInfo | None:
@@ -80,7 +86,7 @@ def read_picker_info(connection: "apsw.Connection") -> SessionPickerInfo | None:
 
 
 def _values(meta: SessionMeta) -> tuple[str | None, ...]:
-    meta.to_json()  # checks every field
+    record_of(SessionMeta, meta).to_json()  # checks every field
     relation = meta.relation.to_json().decode()
     return meta.session_id, meta.session_name, meta.created_at, meta.model, meta.cwd, relation
 

@@ -18,7 +18,9 @@ def column_text(kind: str, field: str, value: str) -> str:
 
 
 def column_texts(kind: str, field: str, values: Iterable[str]) -> list[str]:
-    """All of `values`. Raises InvalidRecord as `column_text` does."""
+    """All of `values`. Raises InvalidRecord as `column_text` does, and for a text, which is no list of texts."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise InvalidRecord(kind, f"$.{field}", f"expected a list, got a {type(values).__name__}")
     return [column_text(kind, f"{field}[{index}]", value) for index, value in enumerate(values)]
 
 

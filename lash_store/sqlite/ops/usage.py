@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lash_store.errors import StoreCorrupt
 from lash_store.records.usage import TokenLedgerEntry, TokenUsage
 from lash_store.rules.usage import merge
+from lash_store.sqlite.ops.arguments import records_of
 from lash_store.sqlite.plan import Expect, Otherwise, Step
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def empty_step() -> Step:
 def insert_steps(entries: Sequence[TokenLedgerEntry]) -> list[Step]:
     """Appends one row for each entry. Raises InvalidRecord for an entry that has no stored form."""
     rows: list[Sequence[Any]] = []
-    for entry in entries:
+    for entry in records_of(TokenLedgerEntry, entries):
         entry.to_json()  # checks every field
         usage = entry.usage
         counters = (usage.input_tokens, usage.output_tokens, usage.cached_input_tokens, usage.reasoning_tokens)

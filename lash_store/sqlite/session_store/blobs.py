@@ -9,6 +9,7 @@ from lash_store.codecs.envelope import Blob, seal, seal_raw
 from lash_store.errors import InvalidRecord
 from lash_store.records.artifacts import BlobArtifactDescriptor, BlobProfile
 from lash_store.sqlite.ops import artifacts, blobs
+from lash_store.sqlite.ops.arguments import record_of
 from lash_store.sqlite.ops.texts import column_text
 from lash_store.sqlite.plan import Plan
 from lash_store.sqlite.store_handle import StoreHandle
@@ -41,6 +42,7 @@ class BlobOperations(StoreHandle):
         Raises InvalidRecord also for a descriptor that is none.
         """
         content = _content("blob", data)
+        record_of(BlobArtifactDescriptor, descriptor)
         blob = await _sealed(content, partial(seal, descriptor, content, self._profile))
         await self._put(blob, blobs.prepare_put(blob))
         return blob.ref

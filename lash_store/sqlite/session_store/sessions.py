@@ -9,6 +9,7 @@ from lash_store.records.head import SessionHead, SessionHeadMeta
 from lash_store.records.session_meta import SessionMeta, SessionPickerInfo
 from lash_store.records.usage import TokenLedgerEntry
 from lash_store.sqlite.ops import graph, head, head_copy, load, session_meta, usage
+from lash_store.sqlite.ops.arguments import record_of
 from lash_store.sqlite.plan import Plan
 from lash_store.sqlite.store_handle import StoreHandle
 
@@ -53,7 +54,7 @@ class SessionOperations(StoreHandle):
         by his next commit. `saved.head_revision` and `saved.token_ledger` are not written. Raises InvalidRecord,
         InvalidJsonValue, and ConstraintViolation for a node id that stands twice.
         """
-        await self._run(head_copy.save_plan(saved))
+        await self._run(head_copy.save_plan(record_of(SessionHead, saved)))
 
     async def load_session_head(self) -> SessionHead | None:
         """The head with the whole graph and the merged ledger, in one snapshot; None without a head.
@@ -64,7 +65,7 @@ class SessionOperations(StoreHandle):
 
     async def save_session_head_meta(self, saved: SessionHeadMeta) -> None:
         """Write the head's row as it is given, revision and node count included. Raises InvalidRecord."""
-        await self._run(Plan([head.save_step(saved)]))
+        await self._run(Plan([head.save_step(record_of(SessionHeadMeta, saved))]))
 
     async def load_session_head_meta(self) -> SessionHeadMeta | None:
         """The head's row; None without a head. Raises StoreCorrupt."""
@@ -72,7 +73,7 @@ class SessionOperations(StoreHandle):
 
     async def replace_session_graph(self, replacement: SessionGraph) -> None:
         """Replace all nodes, tombstoned ones too; the head is not touched. Raises as `save_session_head`."""
-        await self._run(Plan(graph.replace_steps(replacement.nodes)))
+        await self._run(Plan(graph.replace_steps(record_of(SessionGraph, replacement).nodes)))
 
     async def append_session_graph_nodes(self, nodes: Sequence[SessionNodeRecord]) -> None:
         """Insert nodes; the head is not touched. Raises InvalidRecord, and ConstraintViolation for a taken node id."""
@@ -85,7 +86,7 @@ class SessionOperations(StoreHandle):
         `save_session_head`. The ledger comes along merged, unless this store has one already. Blobs that `source` lacks
         are left out, their refs kept. Raises StoreCorrupt if something to be copied cannot be read.
         """
-        copied = await source._read(head_copy.read_copy)
+        copied = await record_of(SessionOperations, source)._read(head_copy.read_copy)
         if copied is None:
             return False
         try:

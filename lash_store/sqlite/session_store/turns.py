@@ -3,18 +3,19 @@
 from functools import partial
 from typing import Final
 
-from lash_store.codecs.checkpoint import encode_checkpoint
-from lash_store.errors import BlobMissing, GuardFailed
+from lash_store.codecs.checkpoint import EncodedCheckpoint, encode_checkpoint
+from lash_store.errors import BlobMissing, GuardFailed, UnsupportedReadScope
 from lash_store.records.artifacts import BlobProfile
 from lash_store.records.checkpoint import HydratedSessionCheckpoint, SessionCheckpoint
 from lash_store.records.commit import RuntimeCommit
 from lash_store.records.commit_result import RuntimeCommitResult
 from lash_store.records.graph import SessionNodeRecord
-from lash_store.records.head import FullGraph, PersistedSessionRead, ReadScope
-from lash_store.sqlite.ops import checkpoints, graph, load
+from lash_store.records.head import ActivePath, FullGraph, PersistedSessionRead, ReadScope
+from lash_store.sqlite.ops import checkpoints, graph, head, load
 from lash_store.sqlite.ops import commit as commit_ops
+from lash_store.sqlite.ops.arguments import record_of
 from lash_store.sqlite.ops.commit import Known, PreparedCommit
-from lash_store.sqlite.ops.head import READABLE, UNSEEN
+from lash_store.sqlite.ops.texts import column_text
 from lash_store.sqlite.plan import Plan
 from lash_store.sqlite.session_store.maintenance import MaintenanceOperations
 from lash_store.sqlite.session_store.recent import RecentRefs
@@ -27,7 +28,8 @@ class TurnOperations(MaintenanceOperations):
 
     _profile: BlobProfile
     _stored_refs: RecentRefs
-    _seen: tuple[str, int] = ("", UNSEEN)  # the head of which session, at which revision, this handle wrote last
+    # The head of which session, at which revision, this handle has written or read last; to be verified by plans.
+    _seen: tuple[str, int] | None = None
 
     async def load_session(self, scope: ReadScope = _EVERYTHING) -> PersistedSessionRead | None:
         """The session, read in one snapshot; None if it was never committed.
@@ -36,11 +38,16 @@ class TurnOperations(MaintenanceOperations):
         A checkpoint or a part of one whose blob is not stored is None beside its ref. Raises StoreCorrupt, naming what
         cannot be read.
         """
+        if not isinstance(scope, ReadScope):
+            raise UnsupportedReadScope(scope)
+        if isinstance(scope, ActivePath) and scope.leaf_node_id is not None:
+            column_text("ActivePath", "leaf_node_id", scope.leaf_node_id)
         return await self._read(partial(load.load_session, scope=scope))
 
     async def load_node(self, node_id: str) -> SessionNodeRecord | None:
         """The node of that id; None if there is none or it is tombstoned. Raises StoreCorrupt."""
-        return await self._read(partial(graph.read_node, node_id=node_id))
+        key = column_text("SessionNodeRecord", "node_id", node_id)
+        return await self._read(partial(graph.read_node, node_id=key))
 
     async def commit_runtime_state(self, commit: RuntimeCommit) -> RuntimeCommitResult:
         """Commit a turn: head, checkpoint, graph, usage, completed claims, attachments and receipt, all or nothing.
@@ -52,10 +59,14 @@ class TurnOperations(MaintenanceOperations):
         and ConstraintViolation for a node id that is taken. InvalidRecord and InvalidJsonValue come before all of them,
         StoreBusy, StoreFull and StoreCorrupt as from any write.
         """
+        record_of(RuntimeCommit, commit)
         carried: frozenset[str] = frozenset()
+        if self._seen is None:
+            self._seen = await self._read(head.read_identity)
         while True:
-            session_id, revision = self._seen
-            known = Known(revision if session_id == commit.session_id else UNSEEN, self._stored_refs, carried)
+            seen = self._seen
+            revision = seen[1] if seen is not None and seen[0] == commit.session_id else None
+            known = Known(revision, self._stored_refs, carried)
             prepared = commit_ops.prepare(commit, self._profile, known)
             try:
                 found = await self._run(prepared.plan)
@@ -74,31 +85,48 @@ class TurnOperations(MaintenanceOperations):
 
         No head refers to it yet, so a collection may take it away. Raises InvalidRecord, InvalidJsonValue, BlobMissing.
         """
-        encoded = encode_checkpoint(hydrated, self._profile)
-        try:
-            await self._run(Plan(checkpoints.write_steps(encoded)))
-        except GuardFailed as failed:
-            raise checkpoints.missing(failed) or failed from None
-        return encoded.checkpoint_ref, encoded.manifest
+        record_of(HydratedSessionCheckpoint, hydrated)
+        while True:
+            encoded = encode_checkpoint(hydrated, self._profile, self._stored_refs)
+            try:
+                await self._run(Plan(checkpoints.write_steps(encoded)))
+            except GuardFailed as failed:
+                if not await self._blob_mended(encoded, failed):
+                    raise checkpoints.missing(failed) or failed from None
+                continue
+            return encoded.checkpoint_ref, encoded.manifest
 
     async def get_checkpoint(self, checkpoint_ref: str) -> HydratedSessionCheckpoint | None:
         """The checkpoint with its parts; None if it is not stored. A part that is not stored is None beside its ref.
 
         Raises StoreCorrupt if one of them cannot be read.
         """
-        return await self._read(partial(checkpoints.read_checkpoint, checkpoint_ref=checkpoint_ref))
+        ref = column_text("checkpoint", "checkpoint_ref", checkpoint_ref)
+        return await self._read(partial(checkpoints.read_checkpoint, checkpoint_ref=ref))
 
     async def _mend(self, prepared: PreparedCommit, failed: GuardFailed, carried: frozenset[str]) -> frozenset[str]:
         """What a next try may carry over, if the guard failed on what this handle believed; else raises the refusal."""
+        if await self._blob_mended(prepared.checkpoint, failed):
+            return carried
+        if failed.name == head.READABLE:
+            self._seen = await self._read(head.read_identity)  # raises StoreCorrupt, unless somebody has replaced it
+            return carried
         refusal = commit_ops.refusal(prepared, failed)
-        if failed.name == checkpoints.REUSED:
-            self._stored_refs.clear()  # a collection took them away
-            return carried
-        if failed.name == READABLE:
-            await self._read(commit_ops.read_head_refs)  # raises StoreCorrupt, unless somebody has replaced it since
-            return carried
         if isinstance(refusal, BlobMissing):
             in_head = await self._read(commit_ops.read_head_refs)
             if refusal.ref in in_head:
                 return carried | in_head
         raise refusal from None
+
+    async def _blob_mended(self, encoded: EncodedCheckpoint, failed: GuardFailed) -> bool:
+        """Whether the guard failed on what was believed of a blob, which is known better now: try again."""
+        if failed.name == checkpoints.REUSED:
+            self._stored_refs.clear()  # a collection took them away
+            return True
+        met = checkpoints.met(encoded, failed)
+        if met is None:
+            return False
+        if met.repair is not None:
+            await self._run(met.repair)
+        self._stored_refs.note([met.ref])
+        return True

@@ -58,6 +58,7 @@ async def test_nodes_that_another_program_adds_hides_and_removes_count(store: St
     state = RuntimeSessionState.new()
     await commit(store, state, plugin_node("a"))
     await store.append_session_graph_nodes([plugin_node("b", "a"), plugin_node("c", "b")])
+    await change(store, "INSERT INTO graph_nodes (node_id, node_json, tombstoned) VALUES ('hidden', '{}', 1)")
     await commit(store, state)
     assert await node_count(store) == (3, 3)
     await change(store, "UPDATE graph_nodes SET tombstoned = 1 WHERE node_id = 'a'")
