@@ -32,6 +32,7 @@ from lash_store.sqlite.ops.commit import Known
 
 _WARM_UPS: Final = 5
 _PLAIN_COMMITS: Final = 16
+_PLAIN_TURNS: Final = 1_000_000  # their manifests shall be none of the talk's
 _TEXT: Final = "." * TEXT_BYTES
 _TOUCH: Final = "UPDATE session_head SET head_revision = head_revision + 1"
 
@@ -69,7 +70,7 @@ class _Talk:
 
     async def commit(self) -> float:
         """Seconds from the state before to the state after."""
-        number = next(self._number)
+        self._state.turn_index = number = next(self._number)
         nodes = []
         for role in ROLES:
             nodes.append(message_node(f"{number:032x}{role.value[0]}", self._leaf, role, _TEXT))
@@ -81,7 +82,7 @@ class _Talk:
 
 
 def _append_commit(state: RuntimeSessionState, nodes: Sequence[SessionNodeRecord]) -> RuntimeCommit:
-    """A commit that appends nodes and changes nothing else."""
+    """A commit that appends nodes; else only the number of the turn is new."""
     return msgspec.structs.replace(RuntimeCommit.persisted_state(state), graph=Append(list(nodes), nodes[-1].node_id))
 
 
@@ -93,6 +94,7 @@ def _plain_commits(history: History) -> tuple[float, float]:
         run_plain(connection, Plan([Step(_TOUCH)]))  # the log has its header from now on
         before = _size(log)
         for number in range(_PLAIN_COMMITS):
+            state.turn_index = _PLAIN_TURNS + number
             nodes = [message_node(f"plain-{number}{role.value[0]}", None, role, _TEXT) for role in ROLES]
             commit = _append_commit(state, nodes).with_turn_commit(f"plain-{number}")
             statements += run_plain(connection, commit_ops.prepare(commit, BlobProfile.BALANCED, Known()).plan)

@@ -1,0 +1,95 @@
+"""Payloads of host events: whether one fits a type, and what becomes of values that go to a process (4.7)."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+from lash_store.records.host_event_trigger import TriggerInputBinding, TriggerInputBindingFixed
+
+_SIMPLE: Final[Mapping[str, Any]] = {
+    "Any": lambda value: True,
+    "Str": lambda value: isinstance(value, str),
+    "Int": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "Float": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    "Bool": lambda value: isinstance(value, bool),
+    "Dict": lambda value: isinstance(value, Mapping),
+    "Null": lambda value: value is None,
+}
+_INTEGERS: Final = (-(2.0**63), 2.0**64)
+_SATURATED: Final = {2.0**63: 2**63 - 1, 2.0**64: 2**64 - 1}
+_IMAGE: Final = ("type", "id", "label", "size", "width", "height")
+_RESOURCE: Final = ("__resource__", "type", "alias")
+
+
+def fits(ty: Any, value: Any) -> bool:
+    """Whether a payload is of a type (a type expression). A type that is not known has no values."""
+    if isinstance(ty, str):
+        return ty in _SIMPLE and bool(_SIMPLE[ty](value))
+    if not isinstance(ty, Mapping) or len(ty) != 1:
+        return False
+    ((form, inner),) = ty.items()
+    if form == "Enum":
+        return isinstance(value, str) and value in inner
+    if form == "List":
+        return isinstance(value, list | tuple) and all(fits(inner, item) for item in value)
+    if form == "Object":
+        return isinstance(value, Mapping) and all(_field_fits(field, value) for field in inner)
+    if form == "Union":
+        return any(fits(member, value) for member in inner)
+    return form in ("Process", "TriggerHandle") and isinstance(value, Mapping)
+
+
+def process_args(template: Mapping[str, TriggerInputBinding], payload: Any) -> dict[str, Any]:
+    """The inputs of a triggered process, as upstream's language hands them on."""
+    return {
+        name: argument(binding.value if isinstance(binding, TriggerInputBindingFixed) else payload)
+        for name, binding in template.items()
+    }
+
+
+def argument(value: Any) -> Any:
+    """A value after a passage through upstream's language, where every number is a double; processes are hashed so."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        return _number(float(value))
+    if isinstance(value, list | tuple):
+        return [argument(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    if _is_image(value):
+        return {key: value[key] for key in _IMAGE}
+    if value.get("__resource__") is True and _are_texts(value, "type", "alias"):
+        return {key: value[key] for key in _RESOURCE}
+    return {key: argument(item) for key, item in value.items()}
+
+
+def _field_fits(field: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
+    if field["name"] not in value:
+        return bool(field.get("optional"))
+    return fits(field["ty"], value[field["name"]])
+
+
+def _number(value: float) -> int | float:
+    low, high = _INTEGERS
+    if not math.isfinite(value) or not value.is_integer() or not low <= value <= high:
+        return value
+    return _SATURATED.get(value, int(value))
+
+
+def _is_image(value: Mapping[str, Any]) -> bool:
+    return (
+        value.get("type") == "image"
+        and _are_texts(value, "id", "label")
+        and _is_size(value.get("size"), 2**64 - 1)
+        and all(key in value for key in ("width", "height"))
+        and all(value[key] is None or _is_size(value[key], 2**32 - 1) for key in ("width", "height"))
+    )
+
+
+def _are_texts(value: Mapping[str, Any], *keys: str) -> bool:
+    return all(isinstance(value.get(key), str) for key in keys)
+
+
+def _is_size(value: Any, most: int) -> bool:
+    return type(value) is int and 0 <= value <= most

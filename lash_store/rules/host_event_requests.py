@@ -1,0 +1,25 @@
+"""What is refused before anything is written (specification 4.6)."""
+
+from lash_store.errors import InvalidHostEventOccurrence, InvalidTriggerSubscription
+from lash_store.records.host_event import HostEventOccurrenceRequest
+from lash_store.records.host_event_trigger import TriggerSubscriptionDraft
+from lash_store.records.text import trimmed
+
+
+def require_valid_occurrence(request: HostEventOccurrenceRequest) -> None:
+    """Raise InvalidHostEventOccurrence for the first of the three keys that is blank."""
+    for field in ("source_type", "source_key", "idempotency_key"):
+        if _is_blank(getattr(request, field)):
+            raise InvalidHostEventOccurrence(field)
+
+
+def require_reachable(draft: TriggerSubscriptionDraft) -> None:
+    """Raise InvalidTriggerSubscription if no occurrence could ever match."""
+    for field in ("source_type", "source_key"):
+        if _is_blank(getattr(draft, field)):
+            raise InvalidTriggerSubscription(field)
+
+
+def _is_blank(value: object) -> bool:
+    """What is no text at all is refused when the record is written."""
+    return isinstance(value, str) and not trimmed(value)

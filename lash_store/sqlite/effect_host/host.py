@@ -1,0 +1,111 @@
+"""`SqliteEffectHost`: one effect database, shared by the controllers of any number of scopes."""
+
+import os
+from functools import partial
+from typing import Final, Self
+
+from lash_store.clock import SYSTEM_CLOCK, Clock
+from lash_store.records.artifacts import DurabilityTier
+from lash_store.records.effect_history import EffectHistoryEntry
+from lash_store.records.effect_scope import EffectScope
+from lash_store.sqlite.async_connection import SqliteConnection
+from lash_store.sqlite.connection import Durability
+from lash_store.sqlite.effect_host.controller import SqliteRuntimeEffectController
+from lash_store.sqlite.effect_host.engine import DEFAULT_LEASE_TTL_MS, EffectEngine
+from lash_store.sqlite.ops import effect_history
+from lash_store.sqlite.ops.effects import EFFECT_SCHEMA
+from lash_store.sqlite.ops.integers import column_integer
+from lash_store.sqlite.store_handle import StoreHandle, connect
+
+
+class SqliteEffectHost(StoreHandle):
+    """A handle on one effect database, for one event loop; `scoped` gives the controllers that run effects."""
+
+    durability_tier: Final = DurabilityTier.DURABLE
+    requires_durable_attachment_store: Final = True
+
+    def __init__(self, connection: SqliteConnection, clock: Clock, lease_ttl_ms: int) -> None:
+        """For `open` and `memory`. The host owns `connection` from now on."""
+        super().__init__(connection, clock)
+        self._engine = EffectEngine(connection, clock, lease_ttl_ms)
+
+    @classmethod
+    async def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        lease_ttl_ms: int = DEFAULT_LEASE_TTL_MS,
+        durability: Durability = "normal",
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> Self:
+        """Open the effect database at `path`, or create it; its folder must exist.
+
+        `lease_ttl_ms` (1 if less) is how long a claim holds without renewal: so long do others wait for an effect
+        whose process has died. `durability`: "normal" survives a crash of the process, "full" also one of the machine.
+
+        Raises StoreOpenFailed (NotADatabase, UnsupportedSchemaVersion, WalUnavailable), StoreReadOnly, StoreFull,
+        StoreCorrupt, StoreBusy; InvalidRecord for a lease outside 0 ... 2^63 - 1 ms.
+        """
+        return await cls._open(path, lease_ttl_ms, durability, clock)
+
+    @classmethod
+    async def memory(cls, *, lease_ttl_ms: int = DEFAULT_LEASE_TTL_MS, clock: Clock = SYSTEM_CLOCK) -> Self:
+        """Open a private database in memory."""
+        return await cls._open(None, lease_ttl_ms, "normal", clock)
+
+    @classmethod
+    async def _open(
+        cls, path: str | os.PathLike[str] | None, lease_ttl_ms: int, durability: Durability, clock: Clock
+    ) -> Self:
+        lease_ttl_ms = column_integer("effect lease", "lease_ttl_ms", lease_ttl_ms)
+        connection = await connect(path, EFFECT_SCHEMA, durability=durability, clock=clock)
+        return cls(connection, clock, lease_ttl_ms)
+
+    def scoped(self, scope: EffectScope, *, strict_replay: bool | None = None) -> SqliteRuntimeEffectController:
+        """The controller of `scope`; it shares this handle, and ends with it.
+
+        `strict_replay` says for this controller alone whether it replays strictly; without it, it does as the host.
+        Raises EffectRefused (`missing_effect_scope_id`) for a scope with a blank key.
+        """
+        scope.require_ids()
+        return SqliteRuntimeEffectController(self._connection, self._engine, scope, strict=strict_replay, owns=False)
+
+    def scoped_static(self, scope: EffectScope, *, strict_replay: bool | None = None) -> SqliteRuntimeEffectController:
+        """As `scoped`; there are hosts elsewhere that have a controller for some scopes only."""
+        return self.scoped(scope, strict_replay=strict_replay)
+
+    def start_replay(self) -> None:
+        """Begin strict replay: effects that have no recorded outcome are refused, none is run."""
+        self._engine.strict_replay = True
+
+    def stop_replay(self) -> None:
+        """End strict replay."""
+        self._engine.strict_replay = False
+
+    async def list_effects(
+        self, scope_id: str, *, after_replay_key: str = "", limit: int = 100
+    ) -> list[EffectHistoryEntry]:
+        """At most `limit` effects of a scope by replay key, from the one behind `after_replay_key` on."""
+        return await self._read(partial(effect_history.page, scope_id, after_replay_key, limit))
+
+    async def list_abandoned_effects(self, *, limit: int = 100) -> list[EffectHistoryEntry]:
+        """At most `limit` effects of all scopes that were begun, have not ended, and nobody holds; the oldest first."""
+        return await self._read(partial(effect_history.abandoned, self._clock.now_ms(), limit))
+
+    async def forget_effect(self, scope_id: str, replay_key: str) -> bool:
+        """Remove an effect, so that it is run again when it is asked for; False if there is none, or somebody runs it.
+
+        Meant for what cannot be replayed: an unreadable outcome, a failure that shall not stand.
+        """
+        return effect_history.removed(await self._run(effect_history.forget(scope_id, replay_key))) == 1
+
+    async def prune_effects(self, ended_before_ms: int, *, limit: int = 1000) -> int:
+        """Remove at most `limit` effects that ended before `ended_before_ms` (epoch ms), and return how many.
+
+        Whoever asks for one of them again runs it again: prune what belongs to turns that are committed.
+        """
+        return effect_history.removed(await self._run(effect_history.prune(ended_before_ms, limit)))
+
+    async def close(self) -> None:
+        """Finish what is queued, then close. Effects that still run cannot be recorded any more."""
+        await self._engine.close()

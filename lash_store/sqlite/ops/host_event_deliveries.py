@@ -1,0 +1,233 @@
+"""Deliveries: which occurrence starts a process for which subscription, once (host events specification 1.3, 4.6).
+
+A delivery is reserved first and started later, by somebody who may die in between. So an account is kept beside the
+table that every program knows: what is reserved and not started can be found, and be taken over by one who goes on.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from lash_store.codecs.host_event_ids import deterministic_delivery_process_id
+from lash_store.codecs.host_event_text import stored_occurrence, stored_subscription
+from lash_store.records import json_text
+from lash_store.records.host_event import HostEventOccurrenceRecord
+from lash_store.records.host_event_trigger import (
+    TriggerDelivery,
+    TriggerDeliveryReservation,
+    TriggerDeliveryState,
+    TriggerSubscriptionRecord,
+)
+from lash_store.sqlite.ops.host_event_occurrences import find_occurrence
+from lash_store.sqlite.plan import Expect, Plan, PlanResult, Step
+
+if TYPE_CHECKING:
+    import apsw
+
+TABLES: Final[Mapping[str, str]] = {
+    "host_event_deliveries": """
+CREATE TABLE IF NOT EXISTS host_event_deliveries (
+    occurrence_id TEXT NOT NULL,
+    subscription_id TEXT NOT NULL,
+    process_id TEXT NOT NULL,
+    created_at_ms INTEGER NOT NULL,
+    PRIMARY KEY (occurrence_id, subscription_id),
+    FOREIGN KEY (occurrence_id) REFERENCES host_event_occurrences (occurrence_id) ON DELETE CASCADE,
+    FOREIGN KEY (subscription_id) REFERENCES host_event_trigger_subscriptions (subscription_id) ON DELETE CASCADE
+)""",
+    "idx_host_event_deliveries_process": """
+CREATE INDEX IF NOT EXISTS idx_host_event_deliveries_process ON host_event_deliveries (process_id)
+""",
+    "lash_host_event_starts": """
+CREATE TABLE IF NOT EXISTS lash_host_event_starts (
+    occurrence_id TEXT NOT NULL,
+    subscription_id TEXT NOT NULL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    tried_at_ms INTEGER NOT NULL,
+    reason TEXT,
+    PRIMARY KEY (occurrence_id, subscription_id)
+) WITHOUT ROWID""",
+    "lash_host_event_starts_reserved": """
+CREATE INDEX IF NOT EXISTS lash_host_event_starts_reserved ON lash_host_event_starts (tried_at_ms)
+WHERE state = 'reserved'
+""",
+}
+
+_MATCHING: Final = """
+SELECT subscription_id, record_json FROM host_event_trigger_subscriptions AS s
+WHERE source_type = ?2 AND source_key = ?3 AND enabled = 1 AND NOT EXISTS
+    (SELECT 1 FROM host_event_deliveries AS d WHERE d.occurrence_id = ?1 AND d.subscription_id = s.subscription_id)
+"""
+_MATCHING_IN_ORDER: Final = f"{_MATCHING} ORDER BY session_id, handle"
+# ?4 is a JSON array of [subscription id, process id].
+_OVERLOOKED: Final = f"{_MATCHING} AND subscription_id NOT IN (SELECT value ->> 0 FROM json_each(?4))"
+_WANTED: Final = """
+FROM json_each(?4) AS wanted JOIN host_event_trigger_subscriptions AS s ON s.subscription_id = wanted.value ->> 0
+WHERE s.source_type = ?2 AND s.source_key = ?3 AND s.enabled = 1 AND NOT EXISTS
+    (SELECT 1 FROM host_event_deliveries AS d WHERE d.occurrence_id = ?1 AND d.subscription_id = s.subscription_id)
+"""
+_ACCOUNT: Final = f"""
+INSERT INTO lash_host_event_starts (occurrence_id, subscription_id, state, attempts, tried_at_ms)
+SELECT ?1, s.subscription_id, 'reserved', 1, lash_now_ms() {_WANTED}
+"""
+_RESERVE: Final = f"""
+INSERT INTO host_event_deliveries (occurrence_id, subscription_id, process_id, created_at_ms)
+SELECT ?1, s.subscription_id, wanted.value ->> 1, lash_now_ms() {_WANTED}
+RETURNING subscription_id
+"""
+_OPEN: Final = """
+SELECT a.occurrence_id, a.subscription_id, a.attempts, d.process_id, o.record_json, s.record_json
+FROM lash_host_event_starts AS a
+    JOIN host_event_deliveries AS d USING (occurrence_id, subscription_id)
+    JOIN host_event_occurrences AS o USING (occurrence_id)
+    JOIN host_event_trigger_subscriptions AS s USING (subscription_id)
+WHERE a.state = 'reserved' AND a.tried_at_ms <= ?1 AND s.enabled = 1
+ORDER BY a.tried_at_ms, a.occurrence_id, a.subscription_id LIMIT ?2
+"""
+# ?1 is a JSON array of [occurrence id, subscription id, attempts]: who counts one more has taken it.
+_TAKE: Final = """
+UPDATE lash_host_event_starts SET attempts = attempts + 1, tried_at_ms = lash_now_ms()
+FROM json_each(?1) AS seen
+WHERE occurrence_id = seen.value ->> 0 AND subscription_id = seen.value ->> 1 AND attempts = seen.value ->> 2
+    AND state = 'reserved'
+RETURNING occurrence_id, subscription_id
+"""
+_EXISTS: Final = "SELECT 1 FROM host_event_deliveries WHERE occurrence_id = ?1 AND subscription_id = ?2"
+_SETTLE: Final = """
+INSERT INTO lash_host_event_starts (occurrence_id, subscription_id, state, attempts, tried_at_ms, reason)
+VALUES (?1, ?2, ?3, 1, lash_now_ms(), ?4)
+ON CONFLICT (occurrence_id, subscription_id) DO UPDATE SET state = excluded.state, reason = excluded.reason
+WHERE state = 'reserved' OR (state = 'dropped' AND excluded.state = 'started')
+"""
+# A cancelled subscription starts nothing any more, not even what was reserved for it before.
+_DROP_CANCELLED: Final = """
+UPDATE lash_host_event_starts SET state = 'dropped', reason = 'the subscription was cancelled'
+WHERE state = 'reserved' AND subscription_id IN
+    (SELECT subscription_id FROM host_event_trigger_subscriptions
+     WHERE session_id = ?1 AND (?2 IS NULL OR handle = ?2) AND enabled = 0)
+"""
+_LIST: Final = """
+SELECT d.occurrence_id, d.subscription_id, d.process_id, d.created_at_ms,
+    coalesce(a.state, 'unknown'), coalesce(a.attempts, 1), a.tried_at_ms, a.reason
+FROM host_event_deliveries AS d LEFT JOIN lash_host_event_starts AS a USING (occurrence_id, subscription_id)
+WHERE {condition} ORDER BY d.created_at_ms, d.occurrence_id, d.subscription_id
+"""
+_LIST_ALL: Final = _LIST.format(condition="true")
+_LIST_OF_OCCURRENCE: Final = _LIST.format(condition="d.occurrence_id = ?1")
+_LIST_OF_PROCESS: Final = _LIST.format(condition="d.process_id = ?1")
+
+_OVERLOOKED_ONE: Final = "overlooked"
+
+
+class Matching(NamedTuple):
+    """An occurrence, and the enabled subscriptions that it has not reached yet, in the order of delivery."""
+
+    source_type: str
+    source_key: str
+    occurrence: HostEventOccurrenceRecord
+    subscriptions: Mapping[str, TriggerSubscriptionRecord]
+    process_ids: Mapping[str, str]
+
+
+class OpenDelivery(NamedTuple):
+    """A reserved delivery, and how often somebody has tried to start it."""
+
+    reservation: TriggerDeliveryReservation
+    attempts: int
+
+
+def read_matching(connection: "apsw.Connection", occurrence_id: str) -> Matching:
+    """What there is to reserve. Raises UnknownHostEventOccurrence, StoreCorrupt."""
+    source_type, source_key, occurrence = find_occurrence(connection, occurrence_id)
+    rows: Any = connection.execute(_MATCHING_IN_ORDER, (occurrence_id, source_type, source_key))
+    found = {subscription_id: stored_subscription(subscription_id, text) for subscription_id, text in rows}
+    process_ids = {each: deterministic_delivery_process_id(occurrence_id, each) for each in found}
+    return Matching(source_type, source_key, occurrence, found, process_ids)
+
+
+def prepare_reservation(occurrence_id: str, matching: Matching) -> Plan:
+    """The plan that reserves what is still to be reserved of it.
+
+    Its guard fails if there is a subscription that was not known when `matching` was read. To leave that one out would
+    be wrong: it may have been registered in place of one that was cancelled since.
+    """
+    wanted = json_text.compact(list(map(list, matching.process_ids.items()))).decode()
+    values = (occurrence_id, matching.source_type, matching.source_key, wanted)
+    return Plan(
+        [
+            Step(_OVERLOOKED, values, expect=Expect.NO_ROW, name=_OVERLOOKED_ONE),
+            Step(_ACCOUNT, values),
+            Step(_RESERVE, values, rows=True),
+        ]
+    )
+
+
+def reserved(matching: Matching, result: PlanResult) -> list[TriggerDeliveryReservation]:
+    """What a plan of `prepare_reservation` has reserved, in the order of delivery."""
+    taken = {subscription_id for (subscription_id,) in result.rows[0]}
+    return [
+        TriggerDeliveryReservation(matching.occurrence, subscription, matching.process_ids[subscription_id])
+        for subscription_id, subscription in matching.subscriptions.items()
+        if subscription_id in taken
+    ]
+
+
+def read_open(connection: "apsw.Connection", tried_until_ms: int, limit: int) -> list[OpenDelivery]:
+    """Up to `limit` deliveries that nobody has tried to start after that time, oldest first. Raises StoreCorrupt."""
+    rows: Any = connection.execute(_OPEN, (tried_until_ms, limit))
+    return [
+        OpenDelivery(
+            TriggerDeliveryReservation(
+                stored_occurrence(occurrence_id, occurrence),
+                stored_subscription(subscription_id, subscription),
+                process_id,
+            ),
+            attempts,
+        )
+        for occurrence_id, subscription_id, attempts, process_id, occurrence, subscription in rows
+    ]
+
+
+def prepare_resumption(deliveries: Sequence[OpenDelivery]) -> Plan:
+    """The plan that takes over those of the deliveries that nobody else has taken since they were read."""
+    seen = [[*_key(delivery.reservation), delivery.attempts] for delivery in deliveries]
+    return Plan([Step(_TAKE, (json_text.compact(seen).decode(),), rows=True)])
+
+
+def resumed(deliveries: Sequence[OpenDelivery], result: PlanResult) -> list[TriggerDeliveryReservation]:
+    """What a plan of `prepare_resumption` has taken over."""
+    taken = set(result.rows[0])
+    return [delivery.reservation for delivery in deliveries if _key(delivery.reservation) in taken]
+
+
+def prepare_settlement(
+    occurrence_id: str, subscription_id: str, state: TriggerDeliveryState, reason: str | None = None
+) -> Plan:
+    """The plan that closes a delivery as started or dropped. Its guard fails if there is no such delivery."""
+    key = (occurrence_id, subscription_id)
+    return Plan([Step(_EXISTS, key, expect=Expect.ROW), Step(_SETTLE, (*key, state.value, reason))])
+
+
+def drop_cancelled_step(session_id: str, handle: str | None) -> Step:
+    """Drop what is reserved for the subscription with the handle, or all of the session, if they are cancelled."""
+    return Step(_DROP_CANCELLED, (session_id, handle))
+
+
+def read_deliveries(
+    connection: "apsw.Connection", occurrence_id: str | None, process_id: str | None
+) -> list[TriggerDelivery]:
+    """The accounts of all deliveries, of those of an occurrence, or of the one that starts a process; oldest first."""
+    if occurrence_id is not None:
+        rows: Any = connection.execute(_LIST_OF_OCCURRENCE, (occurrence_id,))
+    elif process_id is not None:
+        rows = connection.execute(_LIST_OF_PROCESS, (process_id,))
+    else:
+        rows = connection.execute(_LIST_ALL)
+    return [
+        TriggerDelivery(occurrence, subscription, process, created_at_ms, TriggerDeliveryState(state), *tried)
+        for occurrence, subscription, process, created_at_ms, state, *tried in rows
+    ]
+
+
+def _key(reservation: TriggerDeliveryReservation) -> tuple[str, str]:
+    return reservation.occurrence.occurrence_id, reservation.subscription.subscription_id

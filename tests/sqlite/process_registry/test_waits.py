@@ -1,0 +1,127 @@
+"""Waiting: for what this handle does, for what another one does, and for nothing after the end."""
+
+import asyncio
+
+import pytest
+
+from lash_store.errors import InvalidRecord, StoreClosed, StoreCorrupt
+from lash_store.records.process_output import ProcessAwaitOutputCancelled
+from lash_store.sqlite.process_registry.store import SqliteProcessRegistry
+from tests.process_examples import OK, append, plain_type, register
+from tests.process_registries import Registries
+from tests.sqlite.process_registry.rows import rows
+
+PATIENCE_S = 10.0
+TYPES = (plain_type("line"), plain_type("other"))
+
+
+async def begun(task: "asyncio.Task[object]") -> None:
+    """Let a waiter come to rest."""
+    for _ in range(20):
+        await asyncio.sleep(0.002)
+        assert not task.done()
+
+
+async def test_the_end_of_a_process(registry: SqliteProcessRegistry) -> None:
+    await register(registry, "p", *TYPES)
+    async with asyncio.timeout(PATIENCE_S):
+        waiters = [asyncio.create_task(registry.await_process("p")) for _ in range(30)]
+        await begun(waiters[0])
+        await append(registry, "p", "line", {})
+        await registry.complete_process("p", ProcessAwaitOutputCancelled("stop"))
+        assert await asyncio.gather(*waiters) == [ProcessAwaitOutputCancelled("stop")] * 30
+
+
+async def test_only_the_type_asked_for_and_only_behind_the_place(registry: SqliteProcessRegistry) -> None:
+    await register(registry, "p", *TYPES)
+    await append(registry, "p", "line", {"n": 1})
+    async with asyncio.timeout(PATIENCE_S):
+        waiter = asyncio.create_task(registry.wait_event_after("p", "line", 1))
+        other = asyncio.create_task(registry.wait_event_after("p", "other", 0))
+        await begun(waiter)
+        second = await append(registry, "p", "other", {"n": 2})
+        assert await other == second.event
+        third = await append(registry, "p", "line", {"n": 3})
+        await append(registry, "p", "line", {"n": 4})
+        assert await waiter == third.event
+
+
+async def test_what_another_handle_does(registries: Registries) -> None:
+    one, two = await registries.file(), await registries.file()
+    for number in range(20):
+        await register(one, f"p{number}", *TYPES)
+    async with asyncio.timeout(PATIENCE_S):
+        events = [asyncio.create_task(two.wait_event_after(f"p{n}", "line", 0)) for n in range(20)]
+        ends = [asyncio.create_task(two.await_process(f"p{n}")) for n in range(20)]
+        await begun(events[0])
+        appended = [(await append(one, f"p{n}", "line", {"n": n})).event for n in range(20)]
+        assert await asyncio.gather(*events) == appended
+        for n in range(20):
+            await one.complete_process(f"p{n}", OK)
+        assert await asyncio.gather(*ends) == [OK] * 20
+
+
+async def test_a_cancelled_wait_leaves_nothing(registry: SqliteProcessRegistry) -> None:
+    await register(registry, "p", *TYPES)
+    for wait in (registry.await_process("p"), registry.wait_event_after("p", "line", 0)):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await wait
+    await append(registry, "p", "line", {})
+    await registry.complete_process("p", OK)
+    assert await registry.await_process("p") == OK
+
+
+async def test_closing_ends_waits(registry: SqliteProcessRegistry) -> None:
+    await register(registry, "p", *TYPES)
+    waits = [
+        asyncio.create_task(registry.await_process("p")),
+        asyncio.create_task(registry.wait_event_after("p", "line", 0)),
+    ]
+    await begun(waits[0])
+    await registry.close()
+    async with asyncio.timeout(PATIENCE_S):
+        outcomes = await asyncio.gather(*waits, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [StoreClosed] * 2
+
+
+async def test_a_damaged_event_concerns_only_who_waits_for_it(registries: Registries) -> None:
+    one, two = await registries.file(), await registries.file()
+    await register(one, "p", *TYPES)
+    async with asyncio.timeout(PATIENCE_S):
+        hit = asyncio.create_task(two.wait_event_after("p", "line", 0))
+        spared = asyncio.create_task(two.wait_event_after("p", "other", 0))
+        await begun(hit)
+        rows(
+            registries.path,
+            "INSERT INTO process_events VALUES ('p', 1, 'line', 'hash', NULL, 0, '{')",
+        )
+        with pytest.raises(StoreCorrupt):
+            await hit
+        assert (await append(one, "p", "other", {})).event == await spared
+
+
+async def test_what_is_no_type(registry: SqliteProcessRegistry) -> None:
+    await register(registry, "p", *TYPES)
+    with pytest.raises(InvalidRecord):
+        await registry.wait_event_after("p", "\ud800", 0)
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_an_append_that_is_cancelled_too_late_still_wakes(registry: SqliteProcessRegistry, turns: int) -> None:
+    await register(registry, "p", *TYPES)
+    async with asyncio.timeout(PATIENCE_S):
+        waits = [
+            asyncio.create_task(registry.wait_event_after("p", "process.completed", 0)),
+            asyncio.create_task(registry.await_process("p")),
+        ]
+        await begun(waits[0])
+        ending = asyncio.create_task(registry.complete_process("p", OK))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        ending.cancel()
+        await asyncio.gather(ending, return_exceptions=True)
+        if await registry.events_after("p", 0):
+            await asyncio.gather(*waits)
+    for wait in waits:
+        wait.cancel()
