@@ -8,7 +8,7 @@ import tarfile
 import zipfile
 from pathlib import Path, PurePosixPath
 
-EXTENSIONS = ("lash_store/codecs/_intarrays", "lash_store/sqlite/native/_native")
+EXTENSIONS = ("lash_store/codecs/_intarrays", "lash_store/records/_encoder", "lash_store/sqlite/native/_native")
 
 
 def the_only(folder: Path, pattern: str) -> Path:

@@ -14,11 +14,14 @@ from dataclasses import asdict
 from statistics import median
 from typing import Final
 
+import msgspec
+
 from bench.command_line import make_parser
 from bench.measure import Waits, median_waits
 from bench.process_runs import OPERATIONS, PLAN, Listing, Load, measure_listings, measure_load
 from bench.progress import show_progress
 from bench.rounds import scratch_folder
+from bench.waiting_rows import WAITERS, describe_waiting, waiting_rows
 from lash_store.sqlite import native
 
 TARGET_SHARE: Final = 0.3
@@ -40,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sizes = (100, 10_000) if options.quick else (100, 1_000, 10_000, 100_000)
     seconds = 0.2 if options.quick else 0.8
     loads: dict[tuple[str, int, int], list[Load]] = {run: [] for run in runs}
-    with scratch_folder() as folder, show_progress(len(runs) * options.repeat + 1) as progress:
+    with scratch_folder() as folder, show_progress(len(runs) * options.repeat + 2) as progress:
         for number in range(options.repeat):
             (folder / str(number)).mkdir()
             for operation, processes, tasks in runs:
@@ -50,11 +53,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 )
         progress.begin(f"lists in registries of {sizes[0]} to {sizes[-1]}")
         listings = asyncio.run(measure_listings(folder, sizes, 20 if options.quick else 100))
+        progress.begin(f"{WAITERS[0]} to {WAITERS[-1]} waiters")
+        waiting = list(waiting_rows(20, 0.3) if options.quick else waiting_rows())
     rows = [combine(each) for each in loads.values()]
-    for line in describe(rows, listings):
+    for line in (*describe(rows, listings), "", *describe_waiting(waiting)):
         print(line)
     if options.json:
         document = {"loads": [asdict(row) for row in rows], "listings": [asdict(row) for row in listings]}
+        document["waiting"] = [msgspec.to_builtins(row) for row in waiting]
         options.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     return int(any(row.lost for row in rows))
 

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from array import array
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -19,12 +19,15 @@ import apsw
 import msgspec
 
 from bench.measure import Waits, summarise_waits
+from bench.report import align
 from lash_store import Database, Plan, SqliteConnection, Step
 from lash_store.sqlite.waiting import WaitingRoom
 
 WAITERS: Final = (1, 1_000)
 WAKE_UPS: Final = 300
 IDLE_S: Final = 3.0
+LIMITS_MS: Final = {"this process": 1, "another": 10}
+IDLE_LIMIT_PERCENT: Final = 1
 _SPACING_S: Final = 0.01  # a waiter has sat down and all is quiet before the next commit
 _TABLE: Final = "CREATE TABLE done (id INTEGER PRIMARY KEY)"
 _FIND: Final = "SELECT id FROM done WHERE id IN (SELECT value FROM json_each(?1))"
@@ -148,17 +151,34 @@ def _commit_what_is_asked(path: str) -> None:
             print(time.monotonic(), flush=True)
 
 
-def _report() -> None:
-    for row in waiting_rows():
-        print(
-            f"{row.waiters:5} waiters, commits of {row.committer:12}: p50 {row.waits.p50_ms:.2f} ms, "
-            f"p99 {row.waits.p99_ms:.2f} ms, longest {row.waits.max_ms:.2f} ms, {row.looks:.2f} looks each, "
-            f"idle {row.idle_percent:.2f} % of a core"
+def describe_waiting(rows: Sequence[WaitingRow]) -> Iterator[str]:
+    """The table of the rows, and how they stand against the targets."""
+    heading = ("waiters", "commits of", "p50 ms", "p99 ms", "max ms", "looks", "idle, % of a core")
+    lines = [
+        (
+            str(row.waiters),
+            row.committer,
+            *(f"{value:.2f}" for value in (row.waits.p50_ms, row.waits.p99_ms, row.waits.max_ms)),
+            f"{row.looks:.2f}",
+            f"{row.idle_percent:.2f}",
         )
+        for row in rows
+    ]
+    yield from align([heading, *lines], 2)
+    for committer, limit_ms in LIMITS_MS.items():
+        worst = max(row.waits.p99_ms for row in rows if row.committer == committer)
+        yield f"  target: woken by {committer}, p99 <= {limit_ms} ms: {_verdict(worst <= limit_ms)} ({worst:.2f})"
+    idle = max(row.idle_percent for row in rows)
+    yield f"  target: idle <= {IDLE_LIMIT_PERCENT} % of a core: {_verdict(idle <= IDLE_LIMIT_PERCENT)} ({idle:.2f})"
+
+
+def _verdict(met: bool) -> str:
+    return "met" if met else "MISSED"
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         _commit_what_is_asked(sys.argv[1])
     else:
-        _report()
+        for line in describe_waiting(list(waiting_rows())):
+            print(line)

@@ -16,10 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import msgspec
-
 from lash_store import (
-    Append,
     ConversationRecord,
     DeliveryPolicy,
     MessagePart,
@@ -39,6 +36,7 @@ from lash_store import (
     Store,
     TokenLedgerEntry,
     TokenUsage,
+    append_to_graph,
     load_persisted_session_state,
 )
 
@@ -80,27 +78,18 @@ async def turn(state: RuntimeSessionState, batch: QueuedWorkBatch) -> RuntimeCom
     assert isinstance(payload, QueuedWorkPayloadTurnInput)
     question = payload.input["items"][0]["text"]
     answer = await model(question)
-    leaf = state.graph.leaf_node_id
-    nodes = [
-        message(f"{batch.batch_id}:question", leaf, MessageRole.USER, question),
-        message(f"{batch.batch_id}:answer", f"{batch.batch_id}:question", MessageRole.ASSISTANT, answer),
-    ]
+    messages = [message(MessageRole.USER, question), message(MessageRole.ASSISTANT, answer)]
+    state.graph, added = append_to_graph(state.graph, messages)
     state.turn_index += 1
     state.execution_state = f"answered {state.turn_index}".encode()
-    state.graph = msgspec.structs.replace(state.graph, leaf_node_id=nodes[-1].node_id)
     commit = RuntimeCommit.persisted_state(state, [TokenLedgerEntry("turn", "demo-model", TokenUsage(11, 7, 0))])
-    return msgspec.structs.replace(commit, graph=Append(nodes, nodes[-1].node_id)).with_turn_commit(batch.batch_id)
+    return commit.with_appended_nodes(added).with_turn_commit(batch.batch_id)
 
 
-def message(node_id: str, parent: str | None, role: MessageRole, text: str) -> SessionNodeRecord:
-    """A node that holds one message of one text."""
-    part = MessagePart(id=f"{node_id}.p0", kind=PartKind.TEXT, content=text, prune_state=PruneStateIntact())
-    return SessionNodeRecord(
-        node_id=node_id,
-        parent_node_id=parent,
-        timestamp="2026-01-01T00:00:00+00:00",
-        payload=SessionNodePayloadEvent(ConversationRecord(node_id, role, [part])),
-    )
+def message(role: MessageRole, text: str) -> ConversationRecord:
+    """A message of one text; the graph gives it its id."""
+    part = MessagePart(id="", kind=PartKind.TEXT, content=text, prune_state=PruneStateIntact())
+    return ConversationRecord("", role, [part])
 
 
 def text_of(node: SessionNodeRecord) -> str:

@@ -1,7 +1,7 @@
 """Checkpoints as blobs: the manifest and the parts it refers to (specification 3.11, 4.23)."""
 
 from collections.abc import Callable, Container, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from lash_store.codecs import intarrays, messagepack
 from lash_store.codecs.content_hash import content_hash
@@ -95,10 +95,7 @@ class _Writer:
 
 def encode_manifest(manifest: SessionCheckpoint) -> bytes:
     """The logical content of a manifest's blob. Raises InvalidRecord or InvalidJsonValue."""
-    try:
-        return messagepack.pack(manifest.write_plain(False))
-    except Unfit as unfit:
-        raise_public("SessionCheckpoint", unfit)
+    return messagepack.pack_record(manifest)
 
 
 def decode_manifest(content: bytes) -> SessionCheckpoint:
@@ -113,7 +110,7 @@ def decode_manifest(content: bytes) -> SessionCheckpoint:
 
 def encode_tool_state(tool_state: Any) -> bytes:
     """The logical content of a tool state's blob. Raises InvalidRecord if its required keys are not there."""
-    return _encode("tool state", tool_state, TOOL_STATE_LAYOUT, _require_tool_state)
+    return _encode("tool state", tool_state, _pack_tool_state, _require_tool_state)
 
 
 def decode_tool_state(content: bytes) -> dict[str, Any]:
@@ -123,7 +120,7 @@ def decode_tool_state(content: bytes) -> dict[str, Any]:
 
 def encode_plugin_snapshot(snapshot: Any) -> bytes:
     """The logical content of a plugin snapshot's blob. Raises InvalidRecord if its required keys are not there."""
-    return _encode("plugin snapshot", snapshot, PLUGIN_SNAPSHOT_LAYOUT, _require_plugin_snapshot)
+    return _encode("plugin snapshot", snapshot, _pack_plugin_snapshot, _require_plugin_snapshot)
 
 
 def decode_plugin_snapshot(content: bytes) -> dict[str, Any]:
@@ -149,10 +146,14 @@ def decode_execution_state(content: bytes) -> bytes:
     return state
 
 
-def _encode(kind: str, value: Any, layout: Layout, require: Callable[[Any], None]) -> bytes:
+_pack_tool_state: Final = messagepack.packer(TOOL_STATE_LAYOUT)
+_pack_plugin_snapshot: Final = messagepack.packer(PLUGIN_SNAPSHOT_LAYOUT)
+
+
+def _encode(kind: str, value: Any, pack: Callable[[Any], bytes], require: Callable[[Any], None]) -> bytes:
     try:
         require(value)
-        return messagepack.pack(stored_form(value, layout, levels=DEEPEST_MESSAGEPACK))
+        return pack(value)
     except Unfit as unfit:
         raise_public(kind, unfit)
 

@@ -13,6 +13,10 @@ from lash_store.records.record import raise_public
 _NONE: Final = "None"
 _ZLIB: Final = "Zlib"
 _KIND: Final = "blob envelope"
+_BEFORE_DESCRIPTOR: Final = b"\x83" + messagepack.pack("descriptor")
+_BETWEEN: Final = messagepack.pack("compression")
+_PACKED_NONE, _PACKED_ZLIB = messagepack.pack(_NONE), messagepack.pack(_ZLIB)
+_BEFORE_CONTENT: Final = messagepack.pack("content")
 
 
 class Blob(NamedTuple):
@@ -35,19 +39,15 @@ def seal(descriptor: BlobArtifactDescriptor, content: bytes, profile: BlobProfil
 
     `ref` is the content's hash where it is known already. Raises InvalidRecord if the descriptor is none.
     """
-    try:
-        described = messagepack.pack(descriptor.write_plain(False))
-    except Unfit as unfit:
-        raise_public(type(descriptor).__name__, unfit)
+    described = messagepack.pack_record(descriptor)
     compressed = is_compressed(descriptor, len(content), profile)
     head = b"".join(
         (
-            b"\x83",
-            messagepack.pack("descriptor"),
+            _BEFORE_DESCRIPTOR,
             described,
-            messagepack.pack("compression"),
-            messagepack.pack(_ZLIB if compressed else _NONE),
-            messagepack.pack("content"),
+            _BETWEEN,
+            _PACKED_ZLIB if compressed else _PACKED_NONE,
+            _BEFORE_CONTENT,
         )
     )
     stored = intarrays.encode(deflate(content) if compressed else content, head)

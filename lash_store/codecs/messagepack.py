@@ -1,7 +1,8 @@
 """MessagePack as the blobs hold it (specification 3.1).
 
-Writing is msgspec's: shortest integers, 64-bit floats, shortest strings, maps in the order given; what is handed to it
-has been through `stored_form` or a record's writer, which decide the order and refuse what has no stored form.
+Writing is the C encoder's (records.encoder), and msgspec's where that declines: shortest integers, 64-bit floats,
+shortest strings, maps in the order given. What is handed to msgspec has been through `stored_form` or a record's
+writer, which decide the order and refuse what has no stored form.
 
 Reading is done here where it must be strict, because msgspec lets the last of two equal keys win: a value is decoded
 with msgspec and encoded again, and only if other bytes come out (foreign encodings, repeated keys) read once more by
@@ -9,13 +10,16 @@ with msgspec and encoded again, and only if other bytes come out (foreign encodi
 """
 
 import struct
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
 from lash_store.codecs import intarrays
+from lash_store.records import encoder
 from lash_store.records.json_text import RepeatedKeys
-from lash_store.records.layout import DEEPEST_MESSAGEPACK, Unfit, WideFloat
+from lash_store.records.layout import DEEPEST_MESSAGEPACK, Layout, Unfit, WideFloat, stored_form
+from lash_store.records.record import Record, raise_public
 
 _NOT_WHOLE: Final = "not a whole MessagePack value"
 _FIXED: Final[dict[int, tuple[str, int]]] = {
@@ -43,6 +47,28 @@ def pack(value: Any) -> bytes:
         return _ENCODER.encode(value)
     except RecursionError:
         raise Unfit("nested too deeply", free=True) from None
+
+
+def pack_record(record: Record) -> bytes:
+    """The MessagePack bytes of a record. Raises InvalidRecord or InvalidJsonValue as its `to_json` does."""
+    packed = encoder.packed(record)
+    if packed is not None:
+        return packed
+    try:
+        return pack(record.write_plain(False))
+    except Unfit as unfit:
+        raise_public(type(record).__name__, unfit)
+
+
+def packer(layout: Layout) -> Callable[[Any], bytes]:
+    """The function that packs values which the store does not interpret, laid out as `layout`. It raises Unfit."""
+    writer = encoder.free_writer(layout)
+
+    def packed(value: Any) -> bytes:
+        written = None if writer is None else writer.packed(value)
+        return pack(stored_form(value, layout, levels=DEEPEST_MESSAGEPACK)) if written is None else written
+
+    return packed
 
 
 def _double(value: Any) -> float:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Final, Self, TypeAlias
 
 import msgspec
 
-from lash_store.records import json_text
+from lash_store.records import encoder, json_text
 from lash_store.records.checkpoint import HydratedSessionCheckpoint
 from lash_store.records.config import PersistedSessionConfig
 from lash_store.records.frames import AgentFrameRecord
@@ -14,7 +14,7 @@ from lash_store.records.graph import SessionNodeRecord
 from lash_store.records.layout import Unfit
 from lash_store.records.queue import QueuedWorkCompletion
 from lash_store.records.record import Record, raise_public
-from lash_store.records.shape import ALWAYS, Uint
+from lash_store.records.shape import ALWAYS, NULL_WHEN_HASHED, Uint
 from lash_store.records.state import RuntimeSessionState
 from lash_store.records.text import trimmed
 from lash_store.records.usage import PersistedTurnState, TokenLedgerEntry
@@ -68,14 +68,14 @@ class RuntimeCommit(Record, frozen=True, kw_only=True):
     """Everything that one commit writes. `expected_head_revision` None applies to any revision."""
 
     session_id: str
-    expected_head_revision: Annotated[Uint | None, ALWAYS] = None
+    expected_head_revision: Annotated[Uint | None, ALWAYS, NULL_WHEN_HASHED] = None
     config: PersistedSessionConfig
     agent_frames: list[AgentFrameRecord] = msgspec.field(default_factory=list)
     current_agent_frame_id: str = ""
     graph: GraphCommitDelta
     checkpoint: HydratedSessionCheckpoint = msgspec.field(default_factory=HydratedSessionCheckpoint)
     usage_deltas: list[TokenLedgerEntry] = msgspec.field(default_factory=list)
-    turn_commit: Annotated[RuntimeTurnCommitStamp | None, ALWAYS] = None
+    turn_commit: Annotated[RuntimeTurnCommitStamp | None, ALWAYS, NULL_WHEN_HASHED] = None
     completed_queue_claims: list[QueuedWorkCompletion] = msgspec.field(default_factory=list)
     committed_attachment_ids: list[str] = msgspec.field(default_factory=list)
 
@@ -98,6 +98,14 @@ class RuntimeCommit(Record, frozen=True, kw_only=True):
             usage_deltas=list(usage_deltas),
         )
 
+    def with_appended_nodes(self, nodes: Sequence[SessionNodeRecord]) -> Self:
+        """A copy that appends these nodes, in order, instead of writing the whole graph; the last one is the leaf.
+
+        Without nodes only the leaf is written. For a state whose other nodes are stored already.
+        """
+        leaf = nodes[-1].node_id if nodes else self.graph.leaf_node_id
+        return msgspec.structs.replace(self, graph=Append(list(nodes), leaf))
+
     def turn_commit_hash(self) -> str:
         """The hex sha256 by which a retry of this commit is known: the same whatever revision is expected.
 
@@ -108,12 +116,13 @@ class RuntimeCommit(Record, frozen=True, kw_only=True):
 
     def hashed_text(self) -> bytes:
         """The text whose sha256 is the turn-commit hash."""
+        written = encoder.hashed(self)
+        if written is not None:
+            return written
         try:
             plain = self.write_plain(True)
         except Unfit as unfit:
             raise_public(type(self).__name__, unfit)
-        plain["expected_head_revision"] = None
-        plain["turn_commit"] = None
         return json_text.canonical({key: _scrubbed_text(item) for key, item in plain.items()})
 
     def with_turn_commit(self, turn_id: str, turn_commit_hash: str | None = None) -> Self:

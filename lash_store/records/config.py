@@ -9,8 +9,7 @@ from lash_store.errors import ProviderInPolicy
 from lash_store.records import json_text
 from lash_store.records.layout import Fields, Key, MapOf, Plain
 from lash_store.records.record import Record
-from lash_store.records.shape import ALWAYS, Omit, PositiveUint, Uint
-from lash_store.records.text import trimmed
+from lash_store.records.shape import ALWAYS, TRIMMED, Omit, PositiveUint, Uint
 
 
 class ModelLimits(Record, frozen=True, forbid_unknown_fields=True):
@@ -67,11 +66,11 @@ class SessionPolicy(Record, frozen=True, forbid_unknown_fields=True):
     LAST_KEY_WINS: ClassVar[bool] = True
 
     model: ModelSpec = UNKNOWN_MODEL
-    provider_id: str = ""
+    provider_id: Annotated[str, TRIMMED] = ""
     session_id: Annotated[str | None, ALWAYS] = None
     autonomous: bool = False
     max_turns: Annotated[Uint | None, ALWAYS] = None
-    prompt: Annotated[Any, PROMPT_LAYER, Omit(_no_prompt)] = msgspec.field(default_factory=dict)
+    prompt: Annotated[Any, PROMPT_LAYER, Omit(_no_prompt, "hollow")] = msgspec.field(default_factory=dict)
 
     @classmethod
     def read_plain(cls, value: Any) -> Self:
@@ -79,11 +78,6 @@ class SessionPolicy(Record, frozen=True, forbid_unknown_fields=True):
         if isinstance(value, Mapping) and "provider" in value:
             raise ProviderInPolicy
         return super().read_plain(json_text.last_wins(value))
-
-    def write_fields(self, plain: dict[str, Any], hashed: bool) -> None:
-        """As `Record.write_fields`, with the provider id trimmed."""
-        super().write_fields(plain, hashed)
-        plain["provider_id"] = trimmed(plain["provider_id"])
 
 
 _OPEN_SCHEMA: Final = {"type": "object", "properties": {}, "additionalProperties": True}

@@ -8,7 +8,7 @@ import msgspec
 from lash_store.records.causal import CausalRef
 from lash_store.records.config import TOOL_DEFINITION, SessionPolicy
 from lash_store.records.record import Record
-from lash_store.records.shape import OMIT_EMPTY, U8, Opaque
+from lash_store.records.shape import AS_SET, OMIT_EMPTY, U8, Opaque
 from lash_store.records.usage import ProtocolTurnOptions
 
 INITIAL: Final = "initial"
@@ -39,13 +39,7 @@ class ToolAccess(Record, frozen=True):
     """Tool definitions (opaque) added to a frame, and names of tools hidden from it (written sorted, each once)."""
 
     tools: Annotated[list[Annotated[Any, TOOL_DEFINITION]], OMIT_EMPTY] = msgspec.field(default_factory=list)
-    hidden_tools: Annotated[list[str], OMIT_EMPTY] = msgspec.field(default_factory=list)
-
-    def write_fields(self, plain: dict[str, Any], hashed: bool) -> None:
-        """As `Record.write_fields`, with the hidden tools in order."""
-        super().write_fields(plain, hashed)
-        if "hidden_tools" in plain:
-            plain["hidden_tools"] = sorted(set(plain["hidden_tools"]))
+    hidden_tools: Annotated[list[str], AS_SET, OMIT_EMPTY] = msgspec.field(default_factory=list)
 
 
 class SubagentContext(Record, frozen=True):

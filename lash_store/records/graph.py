@@ -8,11 +8,12 @@ import msgspec
 
 from lash_store.records.causal import CausalRef
 from lash_store.records.conversation import ConversationRecord
+from lash_store.records.encoder import Form
 from lash_store.records.json_text import RepeatedKeys
 from lash_store.records.layout import Unfit
 from lash_store.records.record import Record
 from lash_store.records.scalars import Codec
-from lash_store.records.shape import Field, Opaque, codec_of, fields_of
+from lash_store.records.shape import ALWAYS, Field, Opaque, codec_of, fields_of
 
 
 class ProtocolEvent(Record, frozen=True):
@@ -60,6 +61,15 @@ class SessionNodePayloadEvent(Record, frozen=True, tag_field="kind", tag="event"
                     raise unfit.at(name).at("event") from None
                 return
         raise Unfit(f"expected a ConversationRecord or ProtocolEvent, got a {type(self.event).__name__}").at("event")
+
+    @classmethod
+    def encoder_keys(cls) -> tuple[Form, ...]:
+        """As `Record.encoder_keys`, the variant's name around the event."""
+        variants = tuple((variant, name) for name, variant in _VARIANTS.items())
+        return (
+            ("kind", False, ("constant", "event"), ALWAYS.form),
+            ("event", False, ("wrapped", variants), ALWAYS.form),
+        )
 
 
 class SessionNodePayloadPlugin(Record, frozen=True, tag_field="kind", tag="plugin"):
@@ -112,6 +122,19 @@ class SessionNodeRecord(Record, frozen=True, kw_only=True):
         """As `Record.write_fields`, the payload flattened."""
         super().write_fields(plain, hashed)
         plain.update(plain.pop("payload"))
+
+    @classmethod
+    def encoder_form(cls) -> Form | None:
+        """As `Record.encoder_form`, the keys of either payload beside the node's own."""
+        keys = cls.encoder_keys()
+        if cls is not SessionNodeRecord or keys is None:
+            return None
+        own = tuple(key for key in keys if key[0] != "payload")
+        cases = []
+        for payload in _CLASS_OF_KIND.values():
+            inner = payload.encoder_keys() or ()
+            cases.append((payload, own + tuple((name, True, form, omit) for name, _, form, omit in inner)))
+        return ("fields", "", "payload", tuple(cases))
 
 
 _CLASS_OF_KIND: Final[dict[str, type[Record]]] = {"event": SessionNodePayloadEvent, "plugin": SessionNodePayloadPlugin}

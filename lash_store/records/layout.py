@@ -187,7 +187,7 @@ def _arranged(value: Any, copy: Any, layout: Layout, hashed: bool) -> Any:
         return _DECODE(_ENCODE_SORTED(value))
     if isinstance(copy, list):
         if layout is _BYTES:
-            return _octets(copy)
+            return _octets(value)
         return [_arranged(item, its_copy, layout, hashed) for item, its_copy in zip(value, copy, strict=True)]
     if isinstance(layout, MapOf):
         return {key: _arranged(value[key], copy[key], layout.value, hashed) for key in sorted(copy)}

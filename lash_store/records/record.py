@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final, NoReturn, Self
 import msgspec
 
 from lash_store.errors import InvalidJsonValue, InvalidRecord
-from lash_store.records import json_text
+from lash_store.records import encoder, json_text
 from lash_store.records.layout import Plain, Unfit, stored_form
 from lash_store.records.scalars import Codec
 from lash_store.records.shape import ALWAYS, OMIT_NONE, Field, codec_of, fields_of
@@ -45,6 +45,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
 
         Raises InvalidRecord if a field holds what its key cannot, InvalidJsonValue if an opaque value has no JSON form.
         """
+        written = encoder.compact(self)
+        if written is not None:
+            return written
         try:
             text = json_text.compact(self.write_plain(False))
             json_text.require_depth(text)
@@ -111,6 +114,25 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
                     plain[key] = codec.write(value, hashed)
         except Unfit as unfit:
             raise unfit.at(key) from None
+
+    @classmethod
+    def encoder_form(cls) -> encoder.Form | None:
+        """How the C encoder writes records of this class; None if they are for Python, which is what they mean."""
+        if cls.write_plain is not Record.write_plain or cls.write_fields is not Record.write_fields:
+            return None
+        keys = cls.encoder_keys()
+        return None if keys is None else ("fields", cls.VARIANT, "", ((None, keys),))
+
+    @classmethod
+    def encoder_keys(cls) -> tuple[encoder.Form, ...] | None:
+        """The keys in declared order, each with its form; None if there is one that only Python can write."""
+        tag_field, tag = cls.__struct_config__.tag_field, cls.__struct_config__.tag
+        keys = [] if tag_field is None else [(tag_field, False, ("constant", tag), ALWAYS.form)]
+        for field in _fields(cls):
+            if field.codec.form is None or not field.omit.form:
+                return None
+            keys.append((field.key, False, field.codec.form, field.omit.form))
+        return tuple(keys)
 
     @classmethod
     def _refuse_repeated(cls, value: json_text.RepeatedKeys) -> None:

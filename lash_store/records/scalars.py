@@ -4,6 +4,7 @@ import enum
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
+from lash_store.records.encoder import Form
 from lash_store.records.layout import Fields, MapOf, Octets, Plain, Unfit, stored_form, text_form
 
 Read = Callable[[Any], Any]
@@ -12,10 +13,14 @@ Write = Callable[[Any, bool], Any]
 
 
 class Codec(NamedTuple):
-    """How one value is read from its plain form, and written to it."""
+    """How one value is read from its plain form, and written to it; `form` says the latter to the C encoder.
+
+    Without a form, records that hold such a value are written in Python.
+    """
 
     read: Read
     write: Write
+    form: Form | None = None
 
 
 class Range(NamedTuple):
@@ -30,13 +35,13 @@ def named(value: Any) -> str:
     return "null" if value is None else f"a {type(value).__name__}"
 
 
-def _scalar(wanted: type, name: str) -> Codec:
+def _scalar(wanted: type, name: str, form: Form) -> Codec:
     def check(value: Any) -> Any:
         if type(value) is not wanted:
             raise Unfit(f"expected {name}, got {named(value)}")
         return value
 
-    return Codec(check, lambda value, hashed: check(value))
+    return Codec(check, lambda value, hashed: check(value), form)
 
 
 def _write_text(value: Any, _hashed: bool) -> str:
@@ -65,9 +70,9 @@ def _write_bytes(value: Any, _hashed: bool) -> Octets:
 
 
 SCALARS: Final[dict[Any, Codec]] = {
-    bool: _scalar(bool, "a boolean"),
-    bytes: Codec(_read_bytes, _write_bytes),
-    str: Codec(_scalar(str, "a string").read, _write_text),
+    bool: _scalar(bool, "a boolean", ("boolean",)),
+    bytes: Codec(_read_bytes, _write_bytes, ("bytes",)),
+    str: _scalar(str, "a string", ("text",))._replace(write=_write_text),
 }
 
 
@@ -81,7 +86,7 @@ def integer(limits: Range) -> Codec:
             raise Unfit(f"the integer lies outside {limits.low} ... {limits.high}")
         return value
 
-    return Codec(check, lambda value, hashed: check(value))
+    return Codec(check, lambda value, hashed: check(value), ("integer", *limits))
 
 
 def free(layout: Plain | MapOf | Fields) -> Codec:
@@ -96,7 +101,7 @@ def free(layout: Plain | MapOf | Fields) -> Codec:
     def write(value: Any, hashed: bool) -> Any:
         return stored_form(read(value), layout, hashed=hashed)
 
-    return Codec(read, write)
+    return Codec(read, write, ("free", layout))
 
 
 def enumeration(members: type[enum.Enum]) -> Codec:
@@ -113,4 +118,5 @@ def enumeration(members: type[enum.Enum]) -> Codec:
             raise Unfit(f"expected a {members.__name__}, got {named(value)}")
         return str(value.value)
 
-    return Codec(read, lambda value, hashed: write(value))
+    texts = tuple((member, str(text)) for text, member in by_text.items())
+    return Codec(read, lambda value, hashed: write(value), ("member", texts))

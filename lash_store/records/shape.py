@@ -12,6 +12,7 @@ What the tables of specification section 3 say about a key is said here by its a
 | uint, 0 ... 255, uint >= 1 and so on | `Uint`, `U8`, `PositiveUint`, ... |
 | any JSON, opaque | `Opaque`, or `Annotated[Any, layout]` |
 | tagged by key k | `tag_field="k", tag="..."` of the class; the family is the union |
+| written sorted, each once; written without white space around it | `Annotated[T, AS_SET]`, `Annotated[T, TRIMMED]` |
 | closed | `forbid_unknown_fields=True` of the class |
 | string variant, or object with the variant's name as its one key | `VARIANT = "..."` of the class |
 
@@ -26,20 +27,38 @@ from typing import Annotated, Any, Final, NamedTuple, Union
 
 import msgspec
 
+from lash_store.records.encoder import Form
 from lash_store.records.json_text import RepeatedKeys
 from lash_store.records.layout import INT_MAX, INT_MIN, UINT_MAX, Fields, MapOf, Plain, Unfit, text_form
 from lash_store.records.scalars import SCALARS, Codec, Range, enumeration, free, integer, named
+from lash_store.records.text import trimmed
 
 
 class Omit(NamedTuple):
-    """When a key is left out on write: if `test(value, hashed)` is true."""
+    """When a key is left out on write: if `test(value, hashed)` is true. `form` says so to the C encoder, if it can."""
 
     test: Callable[[Any, bool], bool]
+    form: str = ""
 
 
-ALWAYS: Final = Omit(lambda value, hashed: False)
-OMIT_EMPTY: Final = Omit(lambda value, hashed: not value)
-OMIT_NONE: Final = Omit(lambda value, hashed: value is None)
+ALWAYS: Final = Omit(lambda value, hashed: False, "never")
+OMIT_EMPTY: Final = Omit(lambda value, hashed: not value, "empty")
+OMIT_NONE: Final = Omit(lambda value, hashed: value is None, "none")
+
+
+class Rewritten(NamedTuple):
+    """Written otherwise than it is: `write` makes (plain value, hashed) another. `form` says so to the C encoder."""
+
+    write: Callable[[Any, bool], Any]
+    form: str
+
+
+TRIMMED: Final = Rewritten(lambda text, hashed: trimmed(text), "trimmed")
+"""A text without white space around it."""
+AS_SET: Final = Rewritten(lambda texts, hashed: sorted(set(texts)), "set")
+"""Texts in order, each once."""
+NULL_WHEN_HASHED: Final = Rewritten(lambda plain, hashed: None if hashed else plain, "nulled")
+"""Checked always, and never part of a hash."""
 
 Int = Annotated[int, Range(INT_MIN, INT_MAX)]
 Uint = Annotated[int, Range(0, UINT_MAX), msgspec.Meta(ge=0, le=INT_MAX)]
@@ -77,7 +96,23 @@ def _annotated(inner: Any, *marks: Any) -> Codec:
             return integer(mark)
         if isinstance(mark, (Plain, MapOf, Fields)):
             return free(mark)
-    return codec_of(inner)
+    codec = codec_of(inner)
+    for mark in marks:
+        if isinstance(mark, Rewritten):
+            codec = _rewritten(codec, mark)
+    return codec
+
+
+def _rewritten(codec: Codec, mark: Rewritten) -> Codec:
+    return Codec(
+        codec.read,
+        lambda value, hashed: mark.write(codec.write(value, hashed), hashed),
+        _around(mark.form, codec),
+    )
+
+
+def _around(kind: str, inner: Codec) -> Form | None:
+    return None if inner.form is None else (kind, inner.form)
 
 
 def omission(annotation: Any, default: Any) -> Omit:
@@ -101,7 +136,9 @@ def _list(item: Codec) -> Codec:
         return done
 
     return Codec(
-        lambda values: each(values, item.read), lambda values, hashed: each(values, lambda v: item.write(v, hashed))
+        lambda values: each(values, item.read),
+        lambda values, hashed: each(values, lambda v: item.write(v, hashed)),
+        _around("list", item),
     )
 
 
@@ -123,7 +160,14 @@ def _map(item: Codec) -> Codec:
     return Codec(
         lambda values: each(values, iter, item.read),
         lambda values, hashed: each(values, sorted, lambda v: item.write(v, hashed)),
+        _map_form(item.form),
     )
+
+
+def _map_form(item: Form | None) -> Form | None:
+    if item is None or item[0] != "free" or not isinstance(item[1], Plain):
+        return None
+    return ("free", MapOf(item[1]))
 
 
 def _union(members: tuple[Any, ...]) -> Codec:
@@ -134,6 +178,7 @@ def _union(members: tuple[Any, ...]) -> Codec:
     return Codec(
         lambda value: None if value is None else codec.read(value),
         lambda value, hashed: None if value is None else codec.write(value, hashed),
+        _around("optional", codec),
     )
 
 
@@ -143,7 +188,7 @@ def _record(cls: type[Any]) -> Codec:
             raise Unfit(f"expected a {cls.__name__}, got {named(value)}")
         return value.write_plain(hashed)
 
-    return Codec(cls.read_plain, write)
+    return Codec(cls.read_plain, write, ("record", ((cls, ""),)))
 
 
 def _family(members: tuple[Any, ...]) -> Codec:
@@ -161,7 +206,7 @@ def _family(members: tuple[Any, ...]) -> Codec:
             raise Unfit(f"expected a {' or '.join(member.__name__ for member in members)}, got {named(value)}")
         return value.write_plain(hashed)
 
-    return Codec(read, write)
+    return Codec(read, write, ("record", tuple((member, "") for member in members)))
 
 
 def tag_of(cls: type[Any]) -> str:

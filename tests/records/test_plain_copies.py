@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lash_store.records import json_text, layout
@@ -101,6 +101,7 @@ def test_usual_values(value: Any, laid_out: Layout, hashed: bool) -> None:
 
 
 @settings(max_examples=300)
+@example([Count.ONE], Plain.BYTES, False)
 @given(json_values(USUAL | ODD), st.sampled_from(LAYOUTS), st.booleans())
 def test_odd_values(value: Any, laid_out: Layout, hashed: bool) -> None:
     assert outcome(value, laid_out, hashed=hashed) == piecewise(value, laid_out, hashed=hashed)

@@ -89,7 +89,11 @@ ON CONFLICT (source, model) DO UPDATE SET
     cached_input_tokens = cached_input_tokens + excluded.cached_input_tokens,
     reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens
 """
-
+_MERGE_STEPS: Final = (
+    Step(_IS_DUE, expect=Expect.ROW, otherwise=Otherwise.STOP),
+    Step(_IS_TOO_MUCH, expect=Expect.NO_ROW, otherwise=Otherwise.STOP),
+    Step(_MERGE),
+)
 
 EMPTY: Final = "empty ledger"
 
@@ -112,11 +116,7 @@ def insert_steps(entries: Sequence[TokenLedgerEntry]) -> list[Step]:
 
 def merge_steps() -> list[Step]:
     """For the end of a commit: at every MERGE_EVERYth revision, merge what came since. Ends the plan with success."""
-    return [
-        Step(_IS_DUE, expect=Expect.ROW, otherwise=Otherwise.STOP),
-        Step(_IS_TOO_MUCH, expect=Expect.NO_ROW, otherwise=Otherwise.STOP),
-        Step(_MERGE),
-    ]
+    return [*_MERGE_STEPS]
 
 
 def read_entries(connection: "apsw.Connection") -> list[TokenLedgerEntry]:
