@@ -108,6 +108,12 @@ class ClosureRunner:
             call.error = call.error or StoreMisuse(
                 "the closure left a transaction open, which was rolled back; use write() for transactions"
             )
+        if self._connection.txn_state("main") != apsw.SQLITE_TXN_NONE:
+            # Half read, it holds a snapshot, and nobody can write from an old one: every write would be StoreBusy.
+            call.value = None
+            call.error = call.error or StoreMisuse(
+                "the closure left a statement half read; fetch all of its rows, or close its cursor, before it returns"
+            )
         call.done = True
 
     def _run_group(self, group: list[WriteCall]) -> list[WriteCall]:

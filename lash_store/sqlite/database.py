@@ -30,7 +30,7 @@ from lash_store.sqlite.connection import (
 )
 from lash_store.sqlite.native import Mailbox, Ticket
 from lash_store.sqlite.plan import Plan, PlanResult, Step, result_of
-from lash_store.sqlite.readers import Readers
+from lash_store.sqlite.readers import Readers, release_statements
 from lash_store.sqlite.schema import Schema
 from lash_store.sqlite.transaction import Flow, Transaction
 from lash_store.sqlite.writer import Writer
@@ -319,6 +319,9 @@ def _in_snapshot(f: Callable[[apsw.Connection], T]) -> Callable[[apsw.Connection
         try:
             connection.execute("BEGIN")
             return f(connection)
+        except BaseException as error:
+            release_statements(connection, error)
+            raise
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")

@@ -6,6 +6,7 @@ gets past the oldest snapshot, so the age of that one is told in the statistics.
 
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -19,6 +20,16 @@ T = TypeVar("T")
 
 MAX_READERS: Final = 4
 """How many snapshots of one handle may be open at a time; further reads wait for one to end."""
+
+
+def release_statements(connection: apsw.Connection, error: BaseException) -> None:
+    """Let go of statements that are half read in the frames of `error`: they would keep the snapshot as long as it."""
+    chain: list[BaseException] = []
+    at: BaseException | None = error
+    while at is not None and at not in chain and connection.txn_state("main") != apsw.SQLITE_TXN_NONE:
+        chain.append(at)
+        traceback.clear_frames(at.__traceback__)
+        at = at.__cause__ or at.__context__
 
 
 class Readers:
@@ -55,6 +66,9 @@ class Readers:
                     return f(connection)
                 connection.execute("BEGIN")
                 return f(connection)
+        except BaseException as error:
+            release_statements(connection, error)
+            raise
         finally:
             self._mine.connection = None
             self._give_back(connection)
@@ -125,7 +139,8 @@ class Readers:
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            reusable = True
+            # A statement that somebody still holds half read keeps the snapshot, and the next read would see that.
+            reusable = connection.txn_state("main") == apsw.SQLITE_TXN_NONE
         except apsw.Error:
             reusable = False  # whatever state it is in, nobody else shall meet it
         with self._changed:
@@ -135,4 +150,4 @@ class Readers:
                 self._idle.append(connection)
             self._changed.notify_all()
         if not kept:
-            connection.close()
+            connection.close(True)

@@ -15,6 +15,10 @@ SELECT user_version, name FROM pragma_user_version LEFT JOIN sqlite_schema ON na
 """
 
 
+ADDED: Final = "lash_"
+"""With this begin the names of what this package adds to a kind of database; others do without."""
+
+
 class Schema(msgspec.Struct, frozen=True):
     """What a database of one `kind` and `version` (its `user_version`) holds.
 
@@ -67,7 +71,8 @@ def require_version(connection: apsw.Connection, path: str, schema: Schema) -> N
     found, present = _state(connection)
     if found != schema.version:
         raise UnsupportedSchemaVersion(path, schema.kind, schema.version, found)
-    _require_kind(path, schema, present)
+    if not {name for name in schema.objects if not name.startswith(ADDED)} <= present:
+        raise AnotherKindOfDatabase(path, schema.kind)
 
 
 def _state(connection: apsw.Connection) -> tuple[int, set[str]]:

@@ -22,7 +22,8 @@ CREATE TABLE IF NOT EXISTS blobs (
 }
 
 # As bytes, whatever somebody has put there: the hash decides whether they are the content.
-_READ: Final = "SELECT CAST(content AS BLOB) FROM blobs WHERE hash = ?1"
+READ: Final = "SELECT CAST(content AS BLOB) FROM blobs WHERE hash = ?1"
+IS_STORED: Final = "SELECT 1 FROM blobs WHERE hash = ?1"
 # SQLite looks the key up before it builds the row: content that is there costs a look-up, no copy and no page.
 _INSERT: Final = "INSERT INTO blobs (hash, content) VALUES (?1, ?2) ON CONFLICT (hash) DO NOTHING"
 _INSERT_AND_TELL: Final = f"{_INSERT} RETURNING 1"
@@ -37,7 +38,7 @@ def blob_steps(blobs: Sequence[Blob]) -> list[Step]:
 
 def read_stored(connection: "apsw.Connection", ref: str) -> bytes | None:
     """The row's bytes as they are stored; None if there is no such blob."""
-    for (stored,) in connection.execute(_READ, (ref,)):
+    for (stored,) in connection.execute(READ, (ref,)):
         return bytes(stored)
     return None
 

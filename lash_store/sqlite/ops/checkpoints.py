@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_IS_STORED: Final = "SELECT 1 FROM blobs WHERE hash = ?1"
-
-_CONTENT: Final = "SELECT CAST(content AS BLOB) FROM blobs WHERE hash = ?1"
 
 REUSED: Final = "reused blob"
 KEPT: Final = "kept ref "
@@ -41,13 +38,13 @@ def write_steps(encoded: EncodedCheckpoint, carried: frozenset[str] = frozenset(
     MET + ref stop at a blob that is stored and was not known to be: whether it is sound, no statement can tell.
     """
     return [
-        *(Step(_IS_STORED, (ref,), expect=Expect.ROW, name=REUSED) for ref in encoded.reused),
+        *(Step(blobs.IS_STORED, (ref,), expect=Expect.ROW, name=REUSED) for ref in encoded.reused),
         *(
-            Step(_IS_STORED, (ref,), expect=Expect.ROW, name=f"{KEPT}{ref}")
+            Step(blobs.IS_STORED, (ref,), expect=Expect.ROW, name=f"{KEPT}{ref}")
             for ref in encoded.kept
             if ref not in carried
         ),
-        *(Step(_CONTENT, (blob.ref,), expect=Expect.NO_ROW, name=f"{MET}{blob.ref}") for blob in encoded.blobs),
+        *(Step(blobs.READ, (blob.ref,), expect=Expect.NO_ROW, name=f"{MET}{blob.ref}") for blob in encoded.blobs),
         *blobs.blob_steps(encoded.blobs),
     ]
 
@@ -96,10 +93,14 @@ def read_checkpoint(connection: "apsw.Connection", checkpoint_ref: str) -> Hydra
     )
 
 
-def refs_of(manifest: SessionCheckpoint) -> frozenset[str]:
-    """The refs of the parts that a manifest names."""
-    refs = (manifest.tool_state_ref, manifest.plugin_snapshot_ref, manifest.execution_state_ref)
-    return frozenset(ref for ref in refs if ref is not None)
+def sound_refs(read: HydratedSessionCheckpoint) -> list[str]:
+    """The refs of the parts of a checkpoint that were read, and so are stored and whole."""
+    parts = (
+        (read.tool_state_ref, read.tool_state),
+        (read.plugin_snapshot_ref, read.plugin_snapshot),
+        (read.execution_state_ref, read.execution_state),
+    )
+    return [ref for ref, part in parts if ref is not None and part is not None]
 
 
 def _read(connection: "apsw.Connection", ref: str | None, kind: str, decode: Callable[[bytes], T]) -> T | None:

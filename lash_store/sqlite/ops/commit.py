@@ -23,6 +23,7 @@ from lash_store.records.commit import Append, GraphCommitDelta, ReplaceFull, Run
 from lash_store.records.commit_result import RuntimeCommitResult
 from lash_store.records.head import SessionHeadMeta
 from lash_store.records.queue import QueuedWorkCompletion
+from lash_store.rules.reachability import refs_of
 from lash_store.sqlite.ops import attachments, checkpoints, graph, head, queue_completion, turn_commits, usage
 from lash_store.sqlite.ops.arguments import record_of, records_of
 from lash_store.sqlite.ops.integers import column_integer
@@ -60,7 +61,10 @@ class Known(NamedTuple):
 def prepare(commit: RuntimeCommit, profile: BlobProfile, known: Known) -> PreparedCommit:
     """Encodes everything. Raises InvalidRecord or InvalidJsonValue if something has no stored form."""
     checkpoint = encode_checkpoint(record_of(HydratedSessionCheckpoint, commit.checkpoint), profile, known.stored)
-    steps = head.identity_steps(commit.session_id, known.revision)
+    # Who expects a revision looks at a head that is new to this handle, and loses nothing by it: he is refused anyway,
+    # or has read it through another handle. Who expects none may meet new heads all the time.
+    strictly = commit.expected_head_revision is not None
+    steps = head.identity_steps(commit.session_id, known.revision, strictly=strictly)
     replay = None
     stamp = commit.turn_commit
     if stamp is not None:
@@ -126,7 +130,7 @@ def read_head_refs(connection: "apsw.Connection") -> frozenset[str]:
     found = head.read_head(connection)
     ref = None if found is None else found.checkpoint_ref
     manifest = None if ref is None else checkpoints.read_manifest(connection, ref)
-    return frozenset() if manifest is None else checkpoints.refs_of(manifest)
+    return frozenset() if manifest is None else refs_of(manifest)
 
 
 def _completion_steps(commit: RuntimeCommit) -> Sequence[Step]:

@@ -8,7 +8,6 @@ What remains: a blob that is put alone, to be referred to later, looks like any 
 collection in between removes it. The commit that would refer to it finds that out, and raises BlobMissing.
 """
 
-from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -33,9 +32,9 @@ SELECT (SELECT head_revision FROM session_head), (SELECT CAST(head_json AS BLOB)
 """
 _ARTIFACT_BLOBS: Final = "SELECT blob_ref FROM artifact_refs"
 _PRUNED_NODES: Final = """
-SELECT CAST(node_json AS BLOB) FROM graph_nodes WHERE tombstoned = 0 AND instr(node_json, '"archive_hash"')
+SELECT CAST(node_json AS BLOB) FROM graph_nodes
+WHERE seq > ?1 AND tombstoned = 0 AND instr(node_json, '"archive_hash"')
 """
-_IS_STORED: Final = "SELECT 1 FROM blobs WHERE hash = ?1"
 _BLOBS_AFTER: Final = "SELECT hash, length(content) FROM blobs WHERE hash > ?1 ORDER BY hash"
 
 _SAME_STATE: Final = f"SELECT 1 WHERE ({_STATE.strip()}) IS (?1, ?2, ?3, ?4)"
@@ -56,12 +55,13 @@ class State(NamedTuple):
 
 
 class Survey(NamedTuple):
-    """What was found in one snapshot: the state, what it needs, and a slice of the rest.
+    """What was found in one snapshot: the state, what nodes have `archived`, all that is needed, a slice of the rest.
 
     The slice holds hashes greater than `after`, up to `last`; it is empty if there are none, or if there is a doubt.
     """
 
     state: State
+    archived: frozenset[str]
     marking: Marking
     after: str
     garbage: list[str]
@@ -82,10 +82,15 @@ class Swept(NamedTuple):
 def survey(connection: "apsw.Connection", after: str = "", earlier: Survey | None = None) -> Survey:
     """Find what is needed, and the first slice of the rest whose hashes are greater than `after`.
 
-    As long as the state is that of an `earlier` survey, so is what it needs. Raises StoreCorrupt.
+    As long as the state is that of an `earlier` survey, so is what it needs; of a graph that has only grown since, the
+    new nodes are looked at alone. Raises StoreCorrupt.
     """
     state = State(*next(connection.execute(_STATE)))
-    marking = earlier.marking if earlier is not None and earlier.state == state else _mark(connection, state)
+    if earlier is not None and earlier.state == state:
+        archived, marking = earlier.archived, earlier.marking
+    else:
+        archived = _archived(connection, state, earlier)
+        marking = _mark(connection, state, archived)
     garbage: list[str] = []
     size = 0
     rows = connection.execute(_BLOBS_AFTER, (after,)) if marking.doubt is None else ()
@@ -95,7 +100,7 @@ def survey(connection: "apsw.Connection", after: str = "", earlier: Survey | Non
             size += length
         if len(garbage) == SLICE_ROWS or size >= SLICE_BYTES:
             break
-    return Survey(state, marking, after, garbage)
+    return Survey(state, archived, marking, after, garbage)
 
 
 def prepare_sweep(found: Survey) -> Plan:
@@ -117,15 +122,17 @@ def swept(result: PlanResult) -> Swept | None:
     return Swept(len(lengths), sum(length for (length,) in lengths))
 
 
-def _mark(connection: "apsw.Connection", state: State) -> Marking:
+def _mark(connection: "apsw.Connection", state: State, archived: frozenset[str]) -> Marking:
     with texts_read("artifact reference", "artifact_refs"):
         artifact_blobs = [blob_ref for (blob_ref,) in connection.execute(_ARTIFACT_BLOBS)]
-    return mark(state.head_json, artifact_blobs, _archived(connection), partial(blobs.read_stored, connection))
+    return mark(state.head_json, artifact_blobs, archived, partial(blobs.read_stored, connection))
 
 
-def _archived(connection: "apsw.Connection") -> Iterator[str]:
+def _archived(connection: "apsw.Connection", state: State, earlier: Survey | None) -> frozenset[str]:
     """The archive hashes in visible nodes that are blobs of this store."""
-    for (node_json,) in connection.execute(_PRUNED_NODES):
-        for found in archive_hashes(node_json):
-            if connection.execute(_IS_STORED, (found,)).fetchall():
-                yield found
+    known: frozenset[str] = frozenset()
+    after = -1
+    if earlier is not None and earlier.state.removals == state.removals:
+        known, after = earlier.archived, earlier.state.last_seq or after
+    found = {ref for (text,) in connection.execute(_PRUNED_NODES, (after,)) for ref in archive_hashes(text)}
+    return known.union(ref for ref in found if connection.execute(blobs.IS_STORED, (ref,)).fetchall())

@@ -1,9 +1,9 @@
 """The graph's nodes in order of insertion, and a count of them that costs nothing to keep (specification 2.3).
 
-`lash_graph_size` is an addition of this package. Its one row holds the number of visible nodes up to a `seq`; two
-triggers set it back to none when a node is hidden or removed, whichever program does that, and count how often that
-was. So it is never wrong, also where lash itself writes to the same file, and a commit counts no more than what others
-have added since. Whoever has looked at the graph can tell by `max(seq)` and `removals` whether it still is that graph.
+`lash_graph_size` is an addition of this package. Its one row holds the number of visible nodes up to a `seq`. What
+comes later is counted when it is asked for; for what is hidden or removed two triggers correct the number, whichever
+program does that, and count how often that was. Whoever has looked at the graph can tell by `max(seq)` and `removals`
+whether it still is that graph. (The highest `seq` is given out again after its row is gone: then `last_seq` goes back.)
 """
 
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import apsw
 
 _BEFORE_ALL: Final = "-9223372036854775808"
-_NOTHING_COUNTED: Final = f"""
+_NONE_COUNTED: Final = f"""
 INSERT INTO lash_graph_size (singleton, last_seq, node_count, removals) VALUES (1, {_BEFORE_ALL}, 0, 1)
-ON CONFLICT (singleton) DO UPDATE SET last_seq = {_BEFORE_ALL}, node_count = 0, removals = removals + 1"""
+ON CONFLICT (singleton) DO UPDATE SET removals = removals + 1"""
 
 TABLES: Final = {
     "graph_nodes": """
@@ -40,10 +40,14 @@ CREATE TABLE IF NOT EXISTS lash_graph_size (
 )""",
     "lash_graph_size_hidden": """
 CREATE TRIGGER IF NOT EXISTS lash_graph_size_hidden AFTER UPDATE OF tombstoned ON graph_nodes
-BEGIN {nothing_counted}; END""".replace("{nothing_counted}", _NOTHING_COUNTED),
+BEGIN {none_counted}, node_count = node_count
+    + CASE WHEN old.seq <= last_seq THEN (new.tombstoned = 0) - (old.tombstoned = 0) ELSE 0 END; END
+""".replace("{none_counted}", _NONE_COUNTED),
     "lash_graph_size_removed": """
 CREATE TRIGGER IF NOT EXISTS lash_graph_size_removed AFTER DELETE ON graph_nodes
-BEGIN {nothing_counted}; END""".replace("{nothing_counted}", _NOTHING_COUNTED),
+BEGIN {none_counted}, node_count = node_count - (old.seq <= last_seq AND old.tombstoned = 0),
+    last_seq = min(last_seq, coalesce((SELECT max(seq) FROM graph_nodes), 0)); END
+""".replace("{none_counted}", _NONE_COUNTED),
 }
 
 _READ_ALL: Final = "SELECT node_id, node_json FROM graph_nodes WHERE tombstoned = 0 ORDER BY seq"
@@ -61,7 +65,7 @@ SELECT node_id, node_json FROM path JOIN graph_nodes USING (seq)
 """
 _INSERT: Final = "INSERT INTO graph_nodes (node_id, node_json) VALUES (?1, ?2)"
 _DELETE_ALL: Final = "DELETE FROM graph_nodes"
-# Since the count that stands there nothing was removed, and what was added has a higher seq: that remains to count.
+# What was added since has a higher seq: that remains to be counted.
 _COUNT_IF_UNKNOWN: Final = f"""
 INSERT INTO lash_graph_size (singleton, last_seq, node_count)
 SELECT 1, coalesce((SELECT max(seq) FROM graph_nodes), 0),

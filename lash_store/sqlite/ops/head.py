@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from lash_store.errors import InvalidRecord, StoreCorrupt
 from lash_store.records.head import SessionHeadMeta
 from lash_store.sqlite.ops.integers import COLUMN_MAX, column_integer
@@ -20,7 +22,8 @@ CREATE TABLE IF NOT EXISTS session_head (
 )"""
 }
 
-_READ: Final = "SELECT head_json, head_revision FROM session_head WHERE singleton = 1"
+# As bytes: a text that is no UTF-8 is a head that cannot be read, and no failure of the query.
+_READ: Final = "SELECT CAST(head_json AS BLOB), head_revision FROM session_head WHERE singleton = 1"
 # A head of a revision that this handle has not seen is looked at, cheaply: what belongs to another session, or is not
 # even a head, must not be replaced by one that knows nothing of it. The id in the text counts, not its copy beside it.
 _BOUND_ELSEWHERE: Final = """
@@ -35,6 +38,10 @@ WHERE typeof(head_revision) <> 'integer' OR head_revision NOT BETWEEN 0 AND 9223
     OR (head_revision IS NOT ?1 AND CASE
         WHEN json_valid(head_json) THEN json_type(head_json, '$.config') IS NOT 'object'
         ELSE 1 END)
+"""
+_UNSEEN: Final = """
+SELECT head_revision FROM session_head
+WHERE head_revision IS NOT ?1 OR typeof(head_revision) <> 'integer' OR head_revision > 9223372036854775805
 """
 _OTHER_REVISION: Final = """
 SELECT revision FROM (SELECT coalesce(max(head_revision), 0) AS revision FROM session_head) WHERE revision <> ?1
@@ -68,7 +75,7 @@ def read_head(connection: "apsw.Connection") -> SessionHeadMeta | None:
     return decode(*rows[0]) if rows else None
 
 
-def decode(head_json: str, head_revision: int) -> SessionHeadMeta:
+def decode(head_json: bytes, head_revision: int) -> SessionHeadMeta:
     """The head in a row. Raises StoreCorrupt."""
     try:
         column_integer("session head", "head_revision", head_revision)
@@ -77,18 +84,7 @@ def decode(head_json: str, head_revision: int) -> SessionHeadMeta:
         raise StoreCorrupt("session head", "session_head") from damage
     if head_revision > _LAST:
         raise StoreCorrupt("session head", "session_head")
-    return SessionHeadMeta(
-        session_id=head.session_id,
-        head_revision=head_revision,
-        config=head.config,
-        agent_frames=head.agent_frames,
-        current_agent_frame_id=head.current_agent_frame_id,
-        checkpoint_ref=head.checkpoint_ref,
-        leaf_node_id=head.leaf_node_id,
-        graph_node_count=head.graph_node_count,
-        token_ledger=head.token_ledger,
-        other_keys=head.other_keys,
-    )
+    return msgspec.structs.replace(head, head_revision=head_revision)
 
 
 def read_identity(connection: "apsw.Connection") -> tuple[str, int] | None:
@@ -101,11 +97,14 @@ def read_identity(connection: "apsw.Connection") -> tuple[str, int] | None:
     return found.session_id, found.head_revision
 
 
-def identity_steps(session_id: str, seen_revision: int | None) -> list[Step]:
-    """The guards BINDING and READABLE: the head is this session's and can be read, as is known of `seen_revision`."""
+def identity_steps(session_id: str, seen_revision: int | None, *, strictly: bool) -> list[Step]:
+    """The guards BINDING and READABLE: the head is this session's and can be read, as is known of `seen_revision`.
+
+    Of another revision READABLE asks no more than SQL can tell; `strictly`, it fails for every other one.
+    """
     return [
         Step(_BOUND_ELSEWHERE, (session_id, seen_revision), expect=Expect.NO_ROW, name=BINDING),
-        Step(_UNREADABLE, (seen_revision,), expect=Expect.NO_ROW, name=READABLE),
+        Step(_UNSEEN if strictly else _UNREADABLE, (seen_revision,), expect=Expect.NO_ROW, name=READABLE),
     ]
 
 

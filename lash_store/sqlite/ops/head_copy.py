@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from lash_store.codecs.envelope import Blob, open_blob
 from lash_store.records.head import SessionHead, SessionHeadMeta
+from lash_store.rules.reachability import refs_of
 from lash_store.sqlite.ops import blobs, checkpoints, graph, head, load, usage
 from lash_store.sqlite.plan import Plan
 
@@ -33,7 +34,7 @@ def read_copy(connection: "apsw.Connection") -> CopiedHead | None:
         return None
     ref = found.checkpoint_ref
     manifest = checkpoints.read_manifest(connection, ref) if ref is not None else None
-    refs = [] if ref is None or manifest is None else [ref, *sorted(checkpoints.refs_of(manifest))]
+    refs = [] if ref is None or manifest is None else [ref, *sorted(refs_of(manifest))]
     return CopiedHead(found, [blob for blob in (_blob(connection, ref) for ref in refs) if blob is not None])
 
 

@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS runtime_turn_commits (
 }
 
 _FIND: Final = """
-SELECT turn_commit_hash, result_json FROM runtime_turn_commits WHERE session_id = ?1 AND turn_id = ?2
+SELECT turn_commit_hash, CAST(result_json AS BLOB) FROM runtime_turn_commits WHERE session_id = ?1 AND turn_id = ?2
 """
 _INSERT: Final = """
 INSERT INTO runtime_turn_commits (session_id, turn_id, turn_commit_hash, result_json, committed_at_ms)

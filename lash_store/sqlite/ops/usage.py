@@ -58,8 +58,8 @@ WHERE seq > coalesce((SELECT max(last_seq) FROM lash_usage_totals), 0) ORDER BY 
 _HAS_TOTALS: Final = "SELECT 1 FROM sqlite_schema WHERE name = 'lash_usage_totals'"
 _ANY: Final = "SELECT 1 FROM usage_deltas LIMIT 1"
 _IS_DUE: Final = f"SELECT 1 FROM session_head WHERE head_revision % {MERGE_EVERY} = 0"
-# Sums beyond 64 bits cannot be merged: SQLite would fail the commit for it. They are left to the reader. (abs() of the
-# lowest integer fails as well.)
+# Sums beyond 64 bits cannot be merged: SQLite would fail the commit for it. (abs() of the lowest integer fails, too.)
+# Nor may a damaged row be: nobody would meet it any more. Both are left to the reader.
 _LOWEST: Final = "-9223372036854775807"
 _IS_TOO_MUCH: Final = f"""
 SELECT 1 FROM (
@@ -73,6 +73,12 @@ SELECT 1 FROM (
         WHERE seq > coalesce((SELECT max(last_seq) FROM lash_usage_totals), 0)
     )
 ) WHERE max(input, output, cached, reasoning) > 4e18
+UNION ALL
+SELECT 1 FROM usage_deltas
+WHERE seq > coalesce((SELECT max(last_seq) FROM lash_usage_totals), 0) AND NOT (
+    typeof(source) = 'text' AND typeof(model) = 'text'
+    AND typeof(input_tokens) = 'integer' AND typeof(output_tokens) = 'integer'
+    AND typeof(cached_input_tokens) = 'integer' AND typeof(reasoning_tokens) = 'integer')
 """
 _MERGE: Final = f"""
 INSERT INTO lash_usage_totals (source, model, first_seq, last_seq, {_COUNTERS})

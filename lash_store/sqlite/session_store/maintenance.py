@@ -12,6 +12,7 @@ from lash_store.sqlite.ops.integers import column_integer
 from lash_store.sqlite.store_handle import StoreHandle
 
 _MOST_OVERTAKEN: Final = 64  # so often in a row may others move the head before a collection gives way
+_MOST_OVERTAKEN_AUTOMATICALLY: Final = 4  # a commit waits for this one, and the next comes soon
 _COPY_BACK_PAUSES_S: Final = (0.005, 0.02, 0.1, 0.4, 1.0)
 
 
@@ -63,9 +64,12 @@ class MaintenanceOperations(StoreHandle):
         A blob that was put alone, and that nothing refers to yet, is removed too; a commit that was to refer to it
         raises BlobMissing then. Contents that a commit brings itself are never in danger.
         """
+        return await self._collect(_MOST_OVERTAKEN)
+
+    async def _collect(self, most_overtaken: int) -> GcReport:
         found = await self._read(gc.survey)
         blobs = freed = overtaken = 0
-        while found.garbage and overtaken < _MOST_OVERTAKEN:
+        while found.garbage and overtaken < most_overtaken:
             swept = gc.swept(await self._run(gc.prepare_sweep(found)))
             if swept is None:
                 overtaken += 1
@@ -122,7 +126,7 @@ class MaintenanceOperations(StoreHandle):
             return
         self._auto_gc_running = True
         try:
-            report = self._last_auto_gc = await self.gc_unreachable()
+            report = self._last_auto_gc = await self._collect(_MOST_OVERTAKEN_AUTOMATICALLY)
             if report.outcome.aborted:
                 self._tell(f"was aborted: {report.outcome.value} ({report.blocked_by})", None)
         except Exception as error:  # noqa: BLE001  it is told, and kept; a commit that stands must not fail

@@ -16,10 +16,10 @@ class QueueOperations(StoreHandle):
 
     Every operation is one transaction, and raises InvalidRecord (inside a draft also InvalidJsonValue) for what cannot
     be stored: a text with lone surrogates, a number or time outside 0 ... 2^63-1, a value where an enumeration or a
-    record is wanted. What is read and cannot
-    be understood raises StoreCorrupt with kind "queued_work_batch" and the batch's id as key, and nothing is changed;
-    `discard_queued_work_batch` removes it, so that it does not block its session. There is no operation to complete a
-    claim: its completion travels in a commit, and must list exactly the batches that the claim holds.
+    record is wanted. What is read and cannot be understood raises StoreCorrupt with kind "queued_work_batch" and the
+    batch's id as key, and nothing is changed; `discard_queued_work_batch` removes it, so that it does not block its
+    session. There is no operation to complete a claim: its completion travels in a commit, and must list exactly the
+    batches that the claim holds.
     """
 
     async def enqueue_queued_work(self, draft: QueuedWorkBatchDraft) -> QueuedWorkBatch:

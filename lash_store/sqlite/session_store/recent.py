@@ -7,7 +7,7 @@ _KEPT: Final = 64
 
 
 class RecentRefs:
-    """The refs noted last. A belief only: a collection may have removed one, so plans verify it."""
+    """The refs noted last. A belief only: plans verify that the blobs are there, not that they are still whole."""
 
     def __init__(self) -> None:
         self._refs: dict[str, None] = {}

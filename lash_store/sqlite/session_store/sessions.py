@@ -1,6 +1,7 @@
 """What a session is called, and heads that are written outside a commit."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Self
 
 from lash_store.errors import GuardFailed
@@ -8,7 +9,7 @@ from lash_store.records.graph import SessionGraph, SessionNodeRecord
 from lash_store.records.head import SessionHead, SessionHeadMeta
 from lash_store.records.session_meta import SessionMeta, SessionPickerInfo
 from lash_store.records.usage import TokenLedgerEntry
-from lash_store.sqlite.ops import graph, head, head_copy, load, session_meta, usage
+from lash_store.sqlite.ops import blobs, graph, head, head_copy, load, session_meta, usage
 from lash_store.sqlite.ops.arguments import record_of
 from lash_store.sqlite.plan import Plan
 from lash_store.sqlite.store_handle import StoreHandle
@@ -89,6 +90,10 @@ class SessionOperations(StoreHandle):
         copied = await record_of(SessionOperations, source)._read(head_copy.read_copy)
         if copied is None:
             return False
+        for blob in copied.blobs:
+            damage = await self._read(partial(blobs.read_damage, ref=blob.ref))
+            if damage is not None:
+                await self._run(blobs.prepare_repair(blob, damage))
         try:
             await self._run(head_copy.copy_plan(copied, with_ledger=True))
         except GuardFailed as failed:

@@ -1,11 +1,13 @@
 """`Store`: the durable store of one session."""
 
+import asyncio
 import os
-from typing import Final, Self
+from typing import Final, Self, get_args
 
 import msgspec
 
 from lash_store.clock import SYSTEM_CLOCK, Clock
+from lash_store.errors import InvalidRecord
 from lash_store.records.artifacts import BlobProfile, DurabilityTier
 from lash_store.records.head import FullGraph, ReadScope
 from lash_store.records.state import RuntimeSessionState
@@ -36,6 +38,18 @@ class StoreOptions(msgspec.Struct, frozen=True, kw_only=True):
     durability: Durability = "normal"
     clock: Clock = SYSTEM_CLOCK
 
+    def __post_init__(self) -> None:
+        """Raise InvalidRecord for what is no option."""
+        if not isinstance(self.blob_profile, BlobProfile):
+            raise InvalidRecord("StoreOptions", "$.blob_profile", f"{self.blob_profile!r} is no BlobProfile")
+        every = self.auto_gc_every_commits
+        if every is not None and (type(every) is not int or every < 0):
+            raise InvalidRecord("StoreOptions", "$.auto_gc_every_commits", f"{every!r} is no number of commits")
+        if self.durability not in get_args(Durability):
+            raise InvalidRecord("StoreOptions", "$.durability", f"{self.durability!r} is not 'normal' or 'full'")
+        if not callable(getattr(self.clock, "now_ms", None)):
+            raise InvalidRecord("StoreOptions", "$.clock", f"{self.clock!r} has no now_ms()")
+
 
 DEFAULT_OPTIONS: Final = StoreOptions()
 
@@ -59,6 +73,7 @@ class Store(
         self._profile = options.blob_profile
         self._auto_gc_every_commits = options.auto_gc_every_commits
         self._stored_refs = RecentRefs()
+        self._looking = asyncio.Lock()
 
     @classmethod
     async def open(cls, path: str | os.PathLike[str], options: StoreOptions = DEFAULT_OPTIONS) -> Self:
@@ -72,7 +87,7 @@ class Store(
 
     @classmethod
     async def open_readonly(cls, path: str | os.PathLike[str]) -> Self:
-        """Open an existing session database for reading; every write raises StoreReadOnly. Raises as `open` does."""
+        """Open an existing session database for reading; what would write raises StoreReadOnly. Raises as `open`."""
         return cls(await SqliteConnection.open_readonly(path, schema=SESSION_SCHEMA), DEFAULT_OPTIONS)
 
     @classmethod

@@ -1,5 +1,6 @@
 """Turns: loading a session and committing what a turn made of it."""
 
+import asyncio
 from functools import partial
 from typing import Final
 
@@ -21,6 +22,7 @@ from lash_store.sqlite.session_store.maintenance import MaintenanceOperations
 from lash_store.sqlite.session_store.recent import RecentRefs
 
 _EVERYTHING: Final = FullGraph()
+_NO_HEAD: Final = ("", 0)
 
 
 class TurnOperations(MaintenanceOperations):
@@ -28,6 +30,7 @@ class TurnOperations(MaintenanceOperations):
 
     _profile: BlobProfile
     _stored_refs: RecentRefs
+    _looking: asyncio.Lock
     # The head of which session, at which revision, this handle has written or read last; to be verified by plans.
     _seen: tuple[str, int] | None = None
 
@@ -42,7 +45,12 @@ class TurnOperations(MaintenanceOperations):
             raise UnsupportedReadScope(scope)
         if isinstance(scope, ActivePath) and scope.leaf_node_id is not None:
             column_text("ActivePath", "leaf_node_id", scope.leaf_node_id)
-        return await self._read(partial(load.load_session, scope=scope))
+        read = await self._read(partial(load.load_session, scope=scope))
+        if read is not None:
+            self._saw(read.session_id, read.head_revision)
+            if read.checkpoint is not None:
+                self._stored_refs.note(checkpoints.sound_refs(read.checkpoint))
+        return read
 
     async def load_node(self, node_id: str) -> SessionNodeRecord | None:
         """The node of that id; None if there is none or it is tombstoned. Raises StoreCorrupt."""
@@ -51,6 +59,8 @@ class TurnOperations(MaintenanceOperations):
 
     async def commit_runtime_state(self, commit: RuntimeCommit) -> RuntimeCommitResult:
         """Commit a turn: head, checkpoint, graph, usage, completed claims, attachments and receipt, all or nothing.
+
+        With automatic collection, the commit whose turn it is waits for that, too.
 
         A stamped commit that was made before gives the stored result again and writes nothing. Raises, in this order,
         SessionBindingMismatch, RuntimeTurnCommitConflict (another content under the same turn id, or a stamp of another
@@ -62,7 +72,7 @@ class TurnOperations(MaintenanceOperations):
         record_of(RuntimeCommit, commit)
         carried: frozenset[str] = frozenset()
         if self._seen is None:
-            self._seen = await self._read(head.read_identity)
+            await self._look()
         while True:
             seen = self._seen
             revision = seen[1] if seen is not None and seen[0] == commit.session_id else None
@@ -75,8 +85,8 @@ class TurnOperations(MaintenanceOperations):
                 continue
             result = commit_ops.result(prepared, found)
             if not commit_ops.is_replay(prepared, found):
-                self._seen = (commit.session_id, result.head_revision)
-                self._stored_refs.note(checkpoints.refs_of(result.manifest) | {result.checkpoint_ref})
+                self._saw(commit.session_id, result.head_revision)
+                self._stored_refs.note([blob.ref for blob in prepared.checkpoint.blobs])
             await self._after_commit()
             return result
 
@@ -109,7 +119,7 @@ class TurnOperations(MaintenanceOperations):
         if await self._blob_mended(prepared.checkpoint, failed):
             return carried
         if failed.name == head.READABLE:
-            self._seen = await self._read(head.read_identity)  # raises StoreCorrupt, unless somebody has replaced it
+            self._seen = await self._read(head.read_identity)  # raises StoreCorrupt if it cannot be read
             return carried
         refusal = commit_ops.refusal(prepared, failed)
         if isinstance(refusal, BlobMissing):
@@ -117,6 +127,17 @@ class TurnOperations(MaintenanceOperations):
             if refusal.ref in in_head:
                 return carried | in_head
         raise refusal from None
+
+    async def _look(self) -> None:
+        """Read the head for the first time, once for all who want to commit. Raises StoreCorrupt."""
+        async with self._looking:
+            if self._seen is None:
+                self._seen = await self._read(head.read_identity) or _NO_HEAD
+
+    def _saw(self, session_id: str, head_revision: int) -> None:
+        """Remember a head that was read or written; of one session's the latest."""
+        if self._seen is None or self._seen[0] != session_id or self._seen[1] < head_revision:
+            self._seen = (session_id, head_revision)
 
     async def _blob_mended(self, encoded: EncodedCheckpoint, failed: GuardFailed) -> bool:
         """Whether the guard failed on what was believed of a blob, which is known better now: try again."""

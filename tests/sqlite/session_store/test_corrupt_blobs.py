@@ -97,8 +97,9 @@ async def test_a_commit_that_was_answered_can_be_loaded_although_a_blob_was_dama
         path = tmp_path / f"{number}.db"
         async with await Store.open(path) as writer:
             await fill(writer)
+            ref = await ref_of(writer, part)
         async with await Store.open(path) as store:
-            await change(store, f"UPDATE blobs SET content = {damage} WHERE hash = ?", await ref_of(store, part))
+            await change(store, f"UPDATE blobs SET content = {damage} WHERE hash = ?", ref)
             before = await content(store)
             try:
                 await store.commit_runtime_state(
