@@ -1,4 +1,4 @@
-"""What the command lines of bench.commit and bench.scaling have in common."""
+"""What the command lines of the benchmarks have in common."""
 
 import argparse
 from pathlib import Path

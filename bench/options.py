@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from bench.command_line import whole_number
 from bench.drivers.catalogue import CEILING, DRIVERS
 
 Scenario = Literal["processes", "threads", "tasks", "busy-runtime", "durability"]
@@ -74,7 +75,9 @@ def _parser() -> argparse.ArgumentParser:
         help=f"some of {', '.join(CONTENDERS)} (default: all that are installed)",
     )
     parser.add_argument("--seconds", type=_seconds, help=f"measured time of each run (default: {_SECONDS})")
-    parser.add_argument("--repeat", type=_count, default=1, help="rounds; the rows are medians over them (default: 1)")
+    parser.add_argument(
+        "--repeat", type=whole_number, default=1, help="rounds; the rows are medians over them (default: 1)"
+    )
     parser.add_argument("--quick", action="store_true", help="one small round of everything, under 40 seconds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to FILE")
     parser.add_argument("--plot", type=_picture, metavar="FILE", help="draw the rows to FILE (.svg or .png)")
@@ -92,14 +95,8 @@ def _names(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
     return split
 
 
-def _count(text: str) -> int:
-    if not text.strip().isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
-
-
 def _counts(text: str) -> tuple[int, ...]:
-    return tuple(_count(part) for part in text.split(","))
+    return tuple(whole_number(part) for part in text.split(","))
 
 
 def _seconds(text: str) -> float:
