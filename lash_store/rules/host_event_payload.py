@@ -15,6 +15,7 @@ _SIMPLE: Final[Mapping[str, Any]] = {
     "Dict": lambda value: isinstance(value, Mapping),
     "Null": lambda value: value is None,
 }
+_LISTS: Final = (list, tuple)
 _INTEGERS: Final = (-(2.0**63), 2.0**64)
 _SATURATED: Final = {2.0**63: 2**63 - 1, 2.0**64: 2**64 - 1}
 _IMAGE: Final = ("type", "id", "label", "size", "width", "height")
@@ -22,21 +23,40 @@ _RESOURCE: Final = ("__resource__", "type", "alias")
 
 
 def fits(ty: Any, value: Any) -> bool:
-    """Whether a payload is of a type (a type expression). A type that is not known has no values."""
+    """Whether a payload is of a type (a type expression). What is none, or is not known, has no values."""
     if isinstance(ty, str):
         return ty in _SIMPLE and bool(_SIMPLE[ty](value))
     if not isinstance(ty, Mapping) or len(ty) != 1:
         return False
     ((form, inner),) = ty.items()
     if form == "Enum":
-        return isinstance(value, str) and value in inner
+        return isinstance(value, str) and isinstance(inner, _LISTS) and value in inner
     if form == "List":
-        return isinstance(value, list | tuple) and all(fits(inner, item) for item in value)
+        return isinstance(value, _LISTS) and all(fits(inner, item) for item in value)
     if form == "Object":
-        return isinstance(value, Mapping) and all(_field_fits(field, value) for field in inner)
+        return (
+            isinstance(value, Mapping) and isinstance(inner, _LISTS) and all(_field_fits(each, value) for each in inner)
+        )
     if form == "Union":
-        return any(fits(member, value) for member in inner)
+        return isinstance(inner, _LISTS) and any(fits(member, value) for member in inner)
     return form in ("Process", "TriggerHandle") and isinstance(value, Mapping)
+
+
+def is_type(ty: Any) -> bool:
+    """Whether a JSON value is a type expression (specification 2.6)."""
+    if isinstance(ty, str):
+        return ty in _SIMPLE
+    if not isinstance(ty, Mapping) or len(ty) != 1:
+        return False
+    ((form, inner),) = ty.items()
+    if form in ("List", "TriggerHandle"):
+        return is_type(inner)
+    if form == "Ref":
+        return isinstance(inner, str)
+    if form == "Process":
+        return isinstance(inner, Mapping) and is_type(inner.get("input")) and is_type(inner.get("output"))
+    parts = {"Enum": lambda text: isinstance(text, str), "Object": _is_field, "Union": is_type}
+    return form in parts and isinstance(inner, _LISTS) and all(map(parts[form], inner))
 
 
 def process_args(template: Mapping[str, TriggerInputBinding], payload: Any) -> dict[str, Any]:
@@ -64,7 +84,13 @@ def argument(value: Any) -> Any:
     return {key: argument(item) for key, item in value.items()}
 
 
-def _field_fits(field: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
+def _is_field(field: Any) -> bool:
+    return isinstance(field, Mapping) and isinstance(field.get("name"), str) and is_type(field.get("ty"))
+
+
+def _field_fits(field: Any, value: Mapping[str, Any]) -> bool:
+    if not _is_field(field):
+        return False
     if field["name"] not in value:
         return bool(field.get("optional"))
     return fits(field["ty"], value[field["name"]])

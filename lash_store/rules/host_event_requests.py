@@ -1,9 +1,10 @@
 """What is refused before anything is written (specification 4.6)."""
 
-from lash_store.errors import InvalidHostEventOccurrence, InvalidTriggerSubscription
+from lash_store.errors import InvalidHostEventOccurrence, InvalidRecord, InvalidTriggerSubscription
 from lash_store.records.host_event import HostEventOccurrenceRequest
 from lash_store.records.host_event_trigger import TriggerSubscriptionDraft
 from lash_store.records.text import trimmed
+from lash_store.rules.host_event_payload import is_type
 
 
 def require_valid_occurrence(request: HostEventOccurrenceRequest) -> None:
@@ -14,10 +15,17 @@ def require_valid_occurrence(request: HostEventOccurrenceRequest) -> None:
 
 
 def require_reachable(draft: TriggerSubscriptionDraft) -> None:
-    """Raise InvalidTriggerSubscription if no occurrence could ever match."""
+    """Raise InvalidTriggerSubscription if no occurrence could ever match, InvalidRecord for an event type that is none.
+
+    The draft must have a stored form.
+    """
     for field in ("source_type", "source_key"):
         if _is_blank(getattr(draft, field)):
             raise InvalidTriggerSubscription(field)
+    if not is_type(draft.event_ty):
+        raise InvalidRecord(
+            type(draft).__name__, "$.event_ty", "it is no type expression, so no payload would ever fit"
+        )
 
 
 def _is_blank(value: object) -> bool:

@@ -9,12 +9,12 @@ the watch (`lash_store.sqlite.changes`), which exists only while somebody waits.
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
 from lash_store.clock import SYSTEM_CLOCK, Clock
-from lash_store.errors import StoreClosed, StoreError, StoreForked, StoreWrongLoop
+from lash_store.errors import StoreClosed, StoreCorrupt, StoreError, StoreForked, StoreWrongLoop
 from lash_store.sqlite import forks
 from lash_store.sqlite.async_connection import SqliteConnection
 from lash_store.sqlite.changes import ChangeSignal
@@ -29,6 +29,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 _PACE_S: Final = 0.003  # between looks that the watch asks for: it hears of commits that concern nobody here, too
+_REST_S: Final = 0.001  # between looks at a key whose time has come: it may stay past however often one looks
 _LINGER_S: Final = 1.0  # the watch outlives its last waiter by this: tasks that wait in turn share one
 
 
@@ -36,6 +37,16 @@ class LookAgain(msgspec.Struct, frozen=True):
     """Not there yet, but look at the key again at `at_ms` of the clock, even if nobody commits: a lease ends then."""
 
     at_ms: int
+
+
+class _Again(NamedTuple):
+    """When to look at a key again: at a time of the clock, but not before one of the loop (s).
+
+    Two clocks, because the injected one may stand still: a time of it that is past already must still come.
+    """
+
+    at_ms: int
+    rested_s: float
 
 
 _Asked: TypeAlias = "Mapping[K, tuple[asyncio.Future[V], ...]]"
@@ -47,7 +58,8 @@ class WaitingRoom(Generic[K, V]):
 
     `look(connection, keys)` runs in one read snapshot, on another thread, and returns what is there of `keys`: the
     value, or `LookAgain` for one that must be looked at again at a certain time even without a commit; keys that are
-    not there are left out. What it raises is raised by everyone who waits for one of these keys.
+    not there are left out. What it raises is raised by everyone who waits for one of these keys; StoreCorrupt for a
+    text that is no UTF-8.
     """
 
     def __init__(self, connection: SqliteConnection, look: "Look[K, V]", *, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -60,7 +72,7 @@ class WaitingRoom(Generic[K, V]):
         self._closed = False
         self._waiters: dict[K, set[asyncio.Future[V]]] = {}
         self._due: set[K] = set()  # to be looked at as soon as possible
-        self._again: dict[K, int] = {}  # to be looked at when the clock shows so much
+        self._again: dict[K, _Again] = {}
         self._changed = False  # all are to be looked at, ...
         self._hurry = False  # ... without waiting for the pace
         self._looking: asyncio.Task[None] | None = None
@@ -98,9 +110,15 @@ class WaitingRoom(Generic[K, V]):
         self._proceed()
 
     def close(self) -> None:
-        """Raise StoreClosed in all who wait, and in all who come. Call it before the connection is closed."""
+        """Raise StoreClosed in all who wait, and in all who come. Call it before the connection is closed.
+
+        Raises StoreWrongLoop, and closes nothing, in another event loop.
+        """
+        inherited = self._generation != forks.generation
+        if not inherited and asyncio.get_running_loop() is not self._loop:
+            raise StoreWrongLoop(self._connection.path)
         self._closed = True
-        if self._generation == forks.generation:
+        if not inherited:
             self._refuse(self._everyone(), StoreClosed(self._connection.path))
             self._end_watch()
 
@@ -162,8 +180,8 @@ class WaitingRoom(Generic[K, V]):
 
     def _collect_due(self) -> None:
         if self._again:
-            now = self._clock.now_ms()
-            self._due.update([key for key, at_ms in self._again.items() if at_ms <= now])
+            now_ms, now_s = self._clock.now_ms(), self._loop.time()
+            self._due.update([key for key, (at, rested) in self._again.items() if at <= now_ms and rested <= now_s])
         if self._watch is None and self._connection.path != MEMORY and len(self._due) < len(self._waiters):
             self._signal = ChangeSignal()
             self._due.update(self._waiters)  # somebody has to wait: watch from now on, and look once more
@@ -178,7 +196,8 @@ class WaitingRoom(Generic[K, V]):
         """When to see whether a time has come (an injected clock may jump, so it is asked often), or the end (s)."""
         if not self._again:
             return _LINGER_S
-        return min(max(min(self._again.values()) - self._clock.now_ms(), 1) / 1000, SAFETY_S)
+        now_ms, now_s = self._clock.now_ms(), self._loop.time()
+        return min(SAFETY_S, *(max((at - now_ms) / 1000, rested - now_s) for at, rested in self._again.values()))
 
     def _start_look(self) -> None:
         if self._watch is not None:
@@ -205,6 +224,10 @@ class WaitingRoom(Generic[K, V]):
             for waiter in self._forget(self._everyone()):  # who ends the look, as the loop does in its end, ends them
                 waiter.cancel()
             raise
+        except UnicodeDecodeError as damage:
+            corrupt = StoreCorrupt("text in the database", self._connection.path)
+            corrupt.__cause__ = damage
+            self._refuse(asked, corrupt)
         except Exception as error:  # noqa: BLE001  it goes to those who wait
             self._refuse(asked, error)
         else:
@@ -253,11 +276,11 @@ class WaitingRoom(Generic[K, V]):
         self._end_watch()
 
     def _answer(self, asked: "_Asked[K, V]", found: "Mapping[K, V | LookAgain]") -> None:
+        rested_s = self._loop.time() + _REST_S
         for key, value in found.items():
             if isinstance(value, LookAgain):
                 if key in self._waiters:
-                    # At least a millisecond from now, whatever it says: no look without end at a time that is past.
-                    self._again[key] = max(value.at_ms, self._clock.now_ms() + 1)
+                    self._again[key] = _Again(value.at_ms, rested_s)
                 continue
             for waiter in self._forget({key: asked.get(key, ())}):
                 waiter.set_result(value)

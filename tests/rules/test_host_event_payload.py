@@ -11,7 +11,7 @@ from lash_store.records.host_event_trigger import (
     TriggerInputBindingEvent,
     TriggerInputBindingFixed,
 )
-from lash_store.rules.host_event_payload import argument, fits, process_args
+from lash_store.rules.host_event_payload import argument, fits, is_type, process_args
 
 BUTTON = {"name": "button", "ty": "Str", "optional": False}
 MAYBE = {"name": "times", "ty": "Int", "optional": True}
@@ -45,6 +45,38 @@ MAYBE = {"name": "times", "ty": "Int", "optional": True}
 def test_payloads_and_types(ty: Any, fitting: list[Any], others: list[Any]) -> None:
     assert [value for value in fitting if not fits(ty, value)] == []
     assert [value for value in others if fits(ty, value)] == []
+
+
+WELL_FORMED: list[Any] = [
+    *("Any", "Str", "Int", "Float", "Bool", "Dict", "Null"),
+    {"Enum": ["a"]},
+    {"List": {"List": "Int"}},
+    {"Object": [BUTTON, MAYBE]},
+    {"Ref": "T"},
+    {"Process": {"input": "Any", "output": "Null", "input_count": 1}},
+    {"TriggerHandle": "Str"},
+    {"Union": ["Str", {"Enum": []}]},
+]
+MALFORMED: list[Any] = [
+    *(None, 5, [], {}, "", "Enum", {"Str": None}, {"Other": "Str"}, {"List": "Str", "Enum": []}),
+    *({"Enum": None}, {"Enum": "Blue"}, {"Enum": 5}, {"Enum": [["x"]]}),
+    *({"Object": None}, {"Object": 5}, {"Object": [None]}, {"Object": ["a"]}, {"Object": {"name": "a"}}),
+    *({"Object": [{"name": "a"}]}, {"Object": [{"ty": "Str"}]}, {"Object": [{"name": ["a"], "ty": "Str"}]}),
+    *({"Object": [{"name": "a", "ty": None, "optional": True}]}, {"Union": 5}, {"Union": "Str"}, {"Union": [None]}),
+]
+
+
+def test_what_a_type_expression_is() -> None:
+    assert [ty for ty in WELL_FORMED if not is_type(ty)] == []
+    assert [
+        ty for ty in [*MALFORMED, {"List": None}, {"Ref": 1}, {"Process": 1}, {"TriggerHandle": 1}] if is_type(ty)
+    ] == []
+
+
+@pytest.mark.parametrize("ty", MALFORMED, ids=str)
+def test_nothing_fits_what_is_no_type(ty: Any) -> None:
+    values: list[Any] = [None, 1, "Blue", "a", ["x"], {}, {"a": "b"}, {"a": None}]
+    assert [value for value in values if fits(ty, value) or fits({"List": ty}, [value])] == []
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from lash_store.errors import (
+    EffectRefused,
     HostEventDeliveryUnavailable,
     InvalidTriggerPayload,
     RuntimeEffectControllerError,
-    StoreError,
 )
 from lash_store.records.effect_envelope import RuntimeEffectEnvelope
 from lash_store.records.effect_outcome import ProcessEffectOutcomeStart, RuntimeEffectOutcomeProcess
@@ -17,6 +17,7 @@ from lash_store.rules.host_event_payload import fits
 from lash_store.rules.host_event_start import start_envelope
 from lash_store.sqlite.host_event_store.store import RESUME_IDLE_MS, RESUME_LIMIT, SqliteHostEventStore
 
+_NO_ENVELOPE: Final = "runtime_effect_envelope_hash"
 _WRONG_OUTCOME: Final = "runtime_effect_wrong_outcome"
 
 
@@ -41,7 +42,10 @@ class HostEventRouter:
         host_profile_id: str = "default",
         poke: Callable[[], object] | None = None,
     ) -> None:
-        """A router on `store`. `poke` is called when processes were started, to wake up who runs them."""
+        """A router on `store`. `poke` is called when processes were started, to wake up who runs them.
+
+        It is called once for all of them, and also if something behind the first start fails or is cancelled.
+        """
         self._store = store
         self._registry = process_registry
         self._host_profile_id = host_profile_id
@@ -54,8 +58,10 @@ class HostEventRouter:
 
         A repeated request reaches nobody twice; what was reserved and not started, `resume` starts. Raises what the
         store raises, HostEventDeliveryUnavailable without a registry if somebody has subscribed, InvalidTriggerPayload,
-        and what the controller raises. An error with one delivery keeps no other from being started: the first is
-        raised when all were tried.
+        and what the controller raises. An error with one delivery, whatever it is, keeps no other from being started:
+        the first is raised when all were tried. A delivery that can never start is dropped, with the error as reason:
+        its payload does not fit, its start has no envelope, or failed for good (a RuntimeEffectControllerError that is
+        no EffectRefused).
         """
         occurrence = await self._store.record_occurrence(request)
         reservations = await self._store.reserve_matching_deliveries(occurrence.occurrence_id)
@@ -75,23 +81,26 @@ class HostEventRouter:
         self, reservations: Sequence[TriggerDeliveryReservation], effect_controller: EffectController
     ) -> list[str]:
         started: list[str] = []
-        errors: list[StoreError] = []
-        for reservation in reservations:
-            try:
-                await self._start(reservation, effect_controller)
-            except StoreError as error:
-                errors.append(error)
-            else:
-                started.append(reservation.process_id)
-        if started and self._poke is not None:
-            self._poke()
+        errors: list[Exception] = []
+        try:
+            for reservation in reservations:
+                try:
+                    await self._start(reservation, effect_controller, started)
+                except Exception as error:  # noqa: BLE001  it is raised when the others were tried
+                    errors.append(error)
+        finally:
+            if started and self._poke is not None:
+                self._poke()
         for other in errors[1:]:
             errors[0].add_note(f"another delivery failed, too: {other!r}")
         if errors:
             raise errors[0]
         return started
 
-    async def _start(self, reservation: TriggerDeliveryReservation, effect_controller: EffectController) -> None:
+    async def _start(
+        self, reservation: TriggerDeliveryReservation, effect_controller: EffectController, started: list[str]
+    ) -> None:
+        """Start the process, which is then among those `started` even if that cannot be reported."""
         occurrence, subscription = reservation.occurrence, reservation.subscription
         key = (occurrence.occurrence_id, subscription.subscription_id)
         if self._registry is None:
@@ -100,12 +109,23 @@ class HostEventRouter:
             refusal = InvalidTriggerPayload(subscription.handle)
             await self._store.drop_delivery(*key, str(refusal))
             raise refusal
-        envelope = start_envelope(reservation, self._host_profile_id)
-        outcome = await effect_controller.execute_effect(envelope, None, process_registry=self._registry)
+        try:
+            envelope = start_envelope(reservation, self._host_profile_id)
+            outcome = await effect_controller.execute_effect(envelope, None, process_registry=self._registry)
+        except RuntimeEffectControllerError as error:
+            if _is_final(error):
+                await self._store.drop_delivery(*key, str(error))
+            raise
         if not isinstance(outcome, RuntimeEffectOutcomeProcess) or not isinstance(
             outcome.result, ProcessEffectOutcomeStart
         ):
             raise RuntimeEffectControllerError(
                 _WRONG_OUTCOME, f"the start of {reservation.process_id!r} gave {type(outcome).__name__}"
             )
+        started.append(reservation.process_id)
         await self._store.mark_delivery_started(*key)
+
+
+def _is_final(error: RuntimeEffectControllerError) -> bool:
+    """Whether every replay would fail like this: it is the recorded verdict, or there is nothing that could be run."""
+    return not isinstance(error, EffectRefused) or error.code == _NO_ENVELOPE

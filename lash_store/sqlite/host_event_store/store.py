@@ -79,12 +79,12 @@ class SqliteHostEventStore(StoreHandle):
     async def register_subscription(self, draft: TriggerSubscriptionDraft) -> TriggerSubscriptionRecord:
         """Subscribe. Equal drafts give subscriptions of their own; a number is never given twice.
 
-        Raises InvalidTriggerSubscription for a blank source type or source key, which nothing could match.
+        Raises InvalidTriggerSubscription for a blank source type or source key, which nothing could match, and
+        InvalidRecord for an event type that is no type expression.
         """
+        plan = host_event_subscriptions.prepare_registration(draft)
         require_reachable(draft)
-        return host_event_subscriptions.registered(
-            await self._run(host_event_subscriptions.prepare_registration(draft))
-        )
+        return host_event_subscriptions.registered(await self._run(plan))
 
     async def list_subscriptions(
         self,
@@ -97,7 +97,8 @@ class SqliteHostEventStore(StoreHandle):
     async def cancel_subscription(self, session_id: str, handle: str) -> bool:
         """Cancel a subscription; whether it was enabled before. One that was not, or is not there, is left as it is.
 
-        What is reserved for it and not started is dropped in the same transaction.
+        What is reserved for it and not started is dropped in the same transaction. A damaged one is cancelled, too:
+        nothing is reserved for it any more.
         """
         return await self._cancel(session_id, handle) > 0
 
@@ -155,7 +156,7 @@ class SqliteHostEventStore(StoreHandle):
             try:
                 result = await self._run(host_event_deliveries.prepare_reservation(occurrence_id, matching))
             except GuardFailed:
-                continue  # somebody has subscribed since
+                continue  # somebody has subscribed, or the occurrence was pruned, since
             return host_event_deliveries.reserved(matching, result)
 
     async def resume_deliveries(
@@ -202,18 +203,41 @@ class SqliteHostEventStore(StoreHandle):
         """Remove occurrences from before that time (epoch ms) with their deliveries, unless one is still to be started.
 
         Subscriptions go that were cancelled before it and have no delivery left. An idempotency key that is removed
-        protects no longer: a request that is repeated later happens again. One transaction.
+        protects no longer: a request that is repeated later happens again. In slices, each one transaction; an
+        occurrence goes with all its deliveries. A call that raises or is cancelled has removed a part.
         """
-        return host_event_retention.pruned(await self._run(host_event_retention.prepare_pruning(before_ms)))
+        column_integer("host event", "before_ms", before_ms)
+        occurrences, deliveries = await self._prune_occurrences(before_ms)
+        return HostEventPruneReport(occurrences, deliveries, await self._prune_subscriptions(before_ms))
+
+    async def _prune_occurrences(self, before_ms: int) -> tuple[int, int]:
+        occurrences = deliveries = 0
+        after = ""
+        while found := await self._read(
+            partial(host_event_retention.read_old_occurrences, before_ms=before_ms, after=after)
+        ):
+            result = await self._run(host_event_retention.prepare_remove_occurrences(found, before_ms))
+            deliveries += len(result.rows[0])
+            occurrences += len(result.rows[1])
+            after = found[-1]
+        return occurrences, deliveries
+
+    async def _prune_subscriptions(self, before_ms: int) -> int:
+        removed = 0
+        after = ""
+        while found := await self._read(
+            partial(host_event_retention.read_old_subscriptions, before_ms=before_ms, after=after)
+        ):
+            removed += (await self._run(host_event_retention.prepare_remove_subscriptions(found, before_ms))).changes
+            after = found[-1]
+        while (await self._run(host_event_retention.prepare_remove_numbers())).changes:
+            pass  # a slice of them
+        return removed
 
     async def _cancel(self, session_id: str, handle: str | None) -> int:
-        steps = host_event_subscriptions.cancel_steps(session_id, handle)
+        cancel = host_event_subscriptions.cancel_step(session_id, handle)
         drop = host_event_deliveries.drop_cancelled_step(session_id, handle)
-        try:
-            result = await self._run(Plan([*steps, drop]))
-        except GuardFailed as failed:
-            raise host_event_subscriptions.cancellation_refusal(failed) from failed
-        return len(result.rows[0])
+        return len((await self._run(Plan([cancel, drop]))).rows[0])
 
     async def _settle(
         self, occurrence_id: str, subscription_id: str, state: TriggerDeliveryState, reason: str | None

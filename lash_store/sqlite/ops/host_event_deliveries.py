@@ -37,6 +37,10 @@ CREATE TABLE IF NOT EXISTS host_event_deliveries (
     "idx_host_event_deliveries_process": """
 CREATE INDEX IF NOT EXISTS idx_host_event_deliveries_process ON host_event_deliveries (process_id)
 """,
+    # Beyond upstream's: without it SQLite reads all deliveries for each subscription that is removed.
+    "lash_host_event_deliveries_subscription": """
+CREATE INDEX IF NOT EXISTS lash_host_event_deliveries_subscription ON host_event_deliveries (subscription_id)
+""",
     "lash_host_event_starts": """
 CREATE TABLE IF NOT EXISTS lash_host_event_starts (
     occurrence_id TEXT NOT NULL,
@@ -51,6 +55,17 @@ CREATE TABLE IF NOT EXISTS lash_host_event_starts (
 CREATE INDEX IF NOT EXISTS lash_host_event_starts_reserved ON lash_host_event_starts (tried_at_ms)
 WHERE state = 'reserved'
 """,
+    "lash_host_event_starts_subscription": """
+CREATE INDEX IF NOT EXISTS lash_host_event_starts_subscription ON lash_host_event_starts (subscription_id)
+WHERE state = 'reserved'
+""",
+    # Whoever removes a delivery: an account that stayed would be taken for that of the next one.
+    "lash_host_event_starts_end": """
+CREATE TRIGGER IF NOT EXISTS lash_host_event_starts_end AFTER DELETE ON host_event_deliveries BEGIN
+    DELETE FROM lash_host_event_starts
+    WHERE occurrence_id = OLD.occurrence_id AND subscription_id = OLD.subscription_id;
+END
+""",
 }
 
 _MATCHING: Final = """
@@ -59,6 +74,7 @@ WHERE source_type = ?2 AND source_key = ?3 AND enabled = 1 AND NOT EXISTS
     (SELECT 1 FROM host_event_deliveries AS d WHERE d.occurrence_id = ?1 AND d.subscription_id = s.subscription_id)
 """
 _MATCHING_IN_ORDER: Final = f"{_MATCHING} ORDER BY session_id, handle"
+_RECORDED: Final = "SELECT 1 FROM host_event_occurrences WHERE occurrence_id = ?1"
 # ?4 is a JSON array of [subscription id, process id].
 _OVERLOOKED: Final = f"{_MATCHING} AND subscription_id NOT IN (SELECT value ->> 0 FROM json_each(?4))"
 _WANTED: Final = """
@@ -66,9 +82,12 @@ FROM json_each(?4) AS wanted JOIN host_event_trigger_subscriptions AS s ON s.sub
 WHERE s.source_type = ?2 AND s.source_key = ?3 AND s.enabled = 1 AND NOT EXISTS
     (SELECT 1 FROM host_event_deliveries AS d WHERE d.occurrence_id = ?1 AND d.subscription_id = s.subscription_id)
 """
+# There is an account without a delivery where a delivery was removed before the trigger above was there.
 _ACCOUNT: Final = f"""
 INSERT INTO lash_host_event_starts (occurrence_id, subscription_id, state, attempts, tried_at_ms)
 SELECT ?1, s.subscription_id, 'reserved', 1, lash_now_ms() {_WANTED}
+ON CONFLICT (occurrence_id, subscription_id) DO UPDATE
+SET state = excluded.state, attempts = excluded.attempts, tried_at_ms = excluded.tried_at_ms, reason = NULL
 """
 _RESERVE: Final = f"""
 INSERT INTO host_event_deliveries (occurrence_id, subscription_id, process_id, created_at_ms)
@@ -116,6 +135,7 @@ _LIST_ALL: Final = _LIST.format(condition="true")
 _LIST_OF_OCCURRENCE: Final = _LIST.format(condition="d.occurrence_id = ?1")
 _LIST_OF_PROCESS: Final = _LIST.format(condition="d.process_id = ?1")
 
+_RECORDED_ONE: Final = "recorded"
 _OVERLOOKED_ONE: Final = "overlooked"
 
 
@@ -148,13 +168,14 @@ def read_matching(connection: "apsw.Connection", occurrence_id: str) -> Matching
 def prepare_reservation(occurrence_id: str, matching: Matching) -> Plan:
     """The plan that reserves what is still to be reserved of it.
 
-    Its guard fails if there is a subscription that was not known when `matching` was read. To leave that one out would
-    be wrong: it may have been registered in place of one that was cancelled since.
+    Its guards fail if the occurrence is gone, or there is a subscription that was not known, when `matching` was read.
+    To leave that one out would be wrong: it may have been registered in place of one that was cancelled since.
     """
     wanted = json_text.compact(list(map(list, matching.process_ids.items()))).decode()
     values = (occurrence_id, matching.source_type, matching.source_key, wanted)
     return Plan(
         [
+            Step(_RECORDED, (occurrence_id,), expect=Expect.ROW, name=_RECORDED_ONE),
             Step(_OVERLOOKED, values, expect=Expect.NO_ROW, name=_OVERLOOKED_ONE),
             Step(_ACCOUNT, values),
             Step(_RESERVE, values, rows=True),

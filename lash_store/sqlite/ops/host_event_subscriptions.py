@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from lash_store.codecs.host_event_text import stored_subscription, subscription_text
-from lash_store.errors import GuardFailed, StoreCorrupt
 from lash_store.records.host_event_trigger import (
     TriggerSubscriptionDraft,
     TriggerSubscriptionFilter,
     TriggerSubscriptionRecord,
 )
 from lash_store.sqlite.ops.texts import column_text
-from lash_store.sqlite.plan import Expect, Plan, PlanResult, Step
+from lash_store.sqlite.plan import Plan, PlanResult, Step
 
 if TYPE_CHECKING:
     import apsw
@@ -72,18 +71,17 @@ _CONDITIONS: Final[Mapping[str, str]] = {
     "enabled": "enabled = ?",
     "name": "CASE WHEN json_valid(record_json) THEN json_extract(record_json, '$.name') END = ?",
 }
-# A record that is no JSON text is said to be damaged before SQLite says so in its own words.
-_DAMAGED: Final = """
-SELECT subscription_id FROM host_event_trigger_subscriptions
-WHERE session_id = ?1 AND (?2 IS NULL OR handle = ?2) AND enabled <> 0 AND NOT json_valid(record_json)
-"""
+# The column decides what is reserved. So a record that is no JSON can be cancelled, and keeps no other from that; it
+# stays as it is, for whoever repairs it.
 _CANCEL: Final = """
-UPDATE host_event_trigger_subscriptions SET enabled = 0, updated_at_ms = lash_now_ms(),
-    record_json = json_set(record_json, '$.enabled', json('false'), '$.updated_at_ms', lash_now_ms())
+WITH clock (now) AS MATERIALIZED (SELECT lash_now_ms())
+UPDATE host_event_trigger_subscriptions SET enabled = 0, updated_at_ms = now,
+    record_json = CASE WHEN json_valid(record_json)
+        THEN json_set(record_json, '$.enabled', json('false'), '$.updated_at_ms', now) ELSE record_json END
+FROM clock
 WHERE session_id = ?1 AND (?2 IS NULL OR handle = ?2) AND enabled <> 0
-RETURNING subscription_id
+RETURNING 1
 """
-_READABLE: Final = "readable"
 
 
 def prepare_registration(draft: TriggerSubscriptionDraft) -> Plan:
@@ -110,18 +108,9 @@ def read_subscriptions(
     return [record for row in rows if wanted.matches(record := stored_subscription(*row))]
 
 
-def cancel_steps(session_id: str, handle: str | None) -> list[Step]:
-    """Cancel the subscription with the handle, or all of the session; the ids of those that were enabled come back."""
+def cancel_step(session_id: str, handle: str | None) -> Step:
+    """Cancel the subscription with the handle, or all of the session; a row comes back for each that was enabled."""
     column_text("trigger subscription", "session_id", session_id)
     if handle is not None:
         column_text("trigger subscription", "handle", handle)
-    return [
-        Step(_DAMAGED, (session_id, handle), expect=Expect.NO_ROW, name=_READABLE),
-        Step(_CANCEL, (session_id, handle), rows=True),
-    ]
-
-
-def cancellation_refusal(failed: GuardFailed) -> StoreCorrupt:
-    """What the failed guard of `cancel_steps` means."""
-    assert failed.row is not None  # noqa: S101  the guard expects none
-    return StoreCorrupt("trigger subscription", failed.row[0])
+    return Step(_CANCEL, (session_id, handle), rows=True)

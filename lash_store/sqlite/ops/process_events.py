@@ -18,7 +18,7 @@ from lash_store.records.process_output import ProcessTerminalStatus
 from lash_store.rules.process_append import EventDraft
 from lash_store.rules.process_definition import ProcessDefinition
 from lash_store.sqlite.ops import process_leases, processes
-from lash_store.sqlite.ops.texts import column_text
+from lash_store.sqlite.ops.texts import column_text, texts_read
 from lash_store.sqlite.plan import Expect, Otherwise, Plan, PlanResult, Step
 
 if TYPE_CHECKING:
@@ -96,9 +96,10 @@ _FIRST_OF_TYPE: Final = """
 SELECT sequence, event_json FROM process_events
 WHERE process_id = ?1 AND event_type = ?2 AND sequence > ?3 ORDER BY sequence LIMIT 1
 """
-# One query for all who wait: of each the first event, found through the index.
+# One query for all who wait: of each the first event, found through the index. Texts come as bytes: one that is no
+# UTF-8 would end the query for everybody, before anyone could say whose it is.
 _FIRST_OF_EACH: Final = """
-SELECT wanted.key, event.sequence, event.event_json
+SELECT wanted.key, event.sequence, CAST(event.event_json AS BLOB)
 FROM json_each(?1) AS wanted CROSS JOIN process_events AS event
 WHERE event.process_id = wanted.value ->> 0
     AND event.sequence = (
@@ -107,7 +108,7 @@ WHERE event.process_id = wanted.value ->> 0
     )
 """
 _ENDED_OF_EACH: Final = """
-SELECT process.process_id, process.status, process.record_json
+SELECT wanted.key, CAST(process.status AS BLOB), CAST(process.record_json AS BLOB)
 FROM json_each(?1) AS wanted CROSS JOIN processes AS process
 WHERE process.process_id = wanted.value AND process.status <> 'running'
 """
@@ -126,7 +127,7 @@ class StoredEvent(NamedTuple):
 
     process_id: str
     sequence: int
-    text: str
+    text: bytes
 
     def event(self) -> ProcessEvent:
         """The event. Raises StoreCorrupt if it cannot be read, or is not that of its row."""
@@ -134,15 +135,17 @@ class StoredEvent(NamedTuple):
 
 
 class EndedProcess(NamedTuple):
-    """A process that has ended, as it is stored."""
+    """A process that has ended, as it is stored; decoded as a `StoredEvent` is."""
 
     process_id: str
-    status: str
-    text: str
+    status: bytes
+    text: bytes
 
     def record(self) -> ProcessRecord:
         """The record. Raises StoreCorrupt."""
-        return processes.record_of(self.process_id, self.status, self.text)
+        with texts_read("process", self.process_id):
+            status, text = self.status.decode(), self.text.decode()
+        return processes.record_of(self.process_id, status, text)
 
 
 class Found(NamedTuple):
@@ -242,11 +245,12 @@ def look_for_events(
 
 def look_for_ends(connection: "apsw.Connection", process_ids: Collection[str]) -> Mapping[str, EndedProcess]:
     """Those of the processes that have ended."""
-    rows = connection.execute(_ENDED_OF_EACH, (msgspec.json.encode(list(process_ids)).decode(),))
-    return {row[0]: EndedProcess(*row) for row in rows}
+    wanted = list(process_ids)
+    rows = connection.execute(_ENDED_OF_EACH, (msgspec.json.encode(wanted).decode(),))
+    return {wanted[index]: EndedProcess(wanted[index], *stored) for index, *stored in rows}
 
 
-def event_of(process_id: str, sequence: int, event_json: str) -> ProcessEvent:
+def event_of(process_id: str, sequence: int, event_json: str | bytes) -> ProcessEvent:
     """The event of a row. Raises StoreCorrupt if it cannot be read, or is another one."""
     try:
         event = ProcessEvent.from_json(event_json)

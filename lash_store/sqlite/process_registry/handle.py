@@ -32,7 +32,10 @@ class RegistryHandle(StoreHandle):
         self._ends: WaitingRoom[str, EndedProcess] = WaitingRoom(connection, process_events.look_for_ends, clock=clock)
 
     async def close(self) -> None:
-        """Finish what is queued, then close; who waits gets StoreClosed. A second call does nothing."""
+        """Finish what is queued, then close; who waits gets StoreClosed. A second call does nothing.
+
+        Raises StoreWrongLoop in another event loop, and then nothing is closed.
+        """
         self._events.close()
         self._ends.close()
         await super().close()

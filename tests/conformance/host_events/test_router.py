@@ -1,6 +1,7 @@
 """Scenarios 29 to 34: what an emitted event starts, and what a catalogue refuses."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -9,9 +10,11 @@ import pytest_asyncio
 from lash_store.codecs.host_event_ids import default_host_event_source_key
 from lash_store.errors import (
     DuplicateHostEvent,
+    EffectRefused,
     HostEventDeliveryUnavailable,
     InvalidTriggerPayload,
     RuntimeEffectControllerError,
+    StoreBusy,
 )
 from lash_store.records.causal import CausalRefHostEvent
 from lash_store.records.effect_outcome import RuntimeEffectOutcomeSleep
@@ -24,8 +27,8 @@ from lash_store.records.host_event_trigger import (
     TriggerRegistration,
     TriggerSubscriptionFilter,
 )
-from lash_store.records.process import ProcessRecord, ProcessScope
-from lash_store.records.process_input import ProcessInputLashlangProcess
+from lash_store.records.process import ProcessRecord, ProcessRegistration, ProcessScope
+from lash_store.records.process_input import ProcessInputExternal, ProcessInputLashlangProcess
 from lash_store.records.process_output import ProcessAwaitOutputSuccess
 from lash_store.rules.host_event_catalog import HostEventCatalog
 from lash_store.sqlite.effect_host.controller import SqliteRuntimeEffectController
@@ -64,6 +67,20 @@ class Stage:
 
     async def states(self) -> list[str]:
         return [delivery.state.value for delivery in await self.store.list_deliveries()]
+
+
+class Interposed:
+    """A controller that does something before the first effect."""
+
+    def __init__(self, controller: SqliteRuntimeEffectController, first: Callable[[], Awaitable[object]]) -> None:
+        self.controller = controller
+        self.first: Callable[[], Awaitable[object]] | None = first
+
+    async def execute_effect(self, *given: Any, **named: Any) -> Any:
+        first, self.first = self.first, None
+        if first is not None:
+            await first()
+        return await self.controller.execute_effect(*given, **named)
 
 
 @pytest_asyncio.fixture
@@ -172,6 +189,91 @@ async def test_one_delivery_that_cannot_be_started_keeps_no_other(stage: Stage) 
         await stage.emit(button="Green")
     assert len(await stage.processes()) == 1
     assert await stage.states() == ["dropped", "started"]
+
+
+async def test_a_stored_event_type_that_is_none_keeps_no_other(stage: Stage) -> None:
+    await stage.store.register_subscription(draft("odd"))
+    await stage.store.register_subscription(draft("easy", "session-b"))
+    odd = "json_set(record_json, '$.event_ty', json('{\"Enum\":null}')) WHERE session_id = 'session-a'"
+    update = f"UPDATE host_event_trigger_subscriptions SET record_json = {odd}"
+    await stage.store._connection.write(lambda tx: tx.execute(update))
+    with pytest.raises(InvalidTriggerPayload):
+        await stage.emit()
+    assert (len(await stage.processes()), stage.pokes) == (1, 1)
+    assert await stage.states() == ["dropped", "started"]
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("a mistake"), StoreBusy(1), EffectRefused("some_code", "not now")], ids=repr
+)
+async def test_an_error_of_any_kind_keeps_no_other(stage: Stage, error: Exception) -> None:
+    async def fail() -> None:
+        raise error
+
+    await stage.store.register_subscription(draft("one"))
+    await stage.store.register_subscription(draft("two", "session-b"))
+    with pytest.raises(type(error)) as raised:
+        await stage.router.emit(pressed(), Interposed(stage.controller, fail))
+    assert raised.value is error
+    assert (len(await stage.processes()), stage.pokes) == (1, 1)
+    assert await stage.states() == ["reserved", "started"]
+    assert await stage.router.resume(stage.controller, idle_ms=0) == [PROCESS_ID]
+
+
+async def test_who_runs_processes_is_woken_though_a_start_cannot_be_reported(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def busy(*_: object) -> bool:
+        raise StoreBusy(1)
+
+    await stage.store.register_subscription(draft())
+    monkeypatch.setattr(stage.store, "mark_delivery_started", busy)
+    with pytest.raises(StoreBusy):
+        await stage.emit()
+    assert (len(await stage.processes()), stage.pokes) == (1, 1)
+
+
+async def test_who_runs_processes_is_woken_though_the_rest_is_cancelled(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reporting = asyncio.Event()
+
+    async def for_ever(*_: object) -> bool:
+        reporting.set()
+        return bool(await asyncio.get_running_loop().create_future())
+
+    await stage.store.register_subscription(draft())
+    monkeypatch.setattr(stage.store, "mark_delivery_started", for_ever)
+    emitting = asyncio.create_task(stage.emit())
+    await reporting.wait()
+    emitting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await emitting
+    assert stage.pokes == 1
+
+
+async def test_a_start_that_has_failed_for_good_is_not_tried_again(stage: Stage) -> None:
+    await stage.registry.register_process(ProcessRegistration(PROCESS_ID, ProcessInputExternal("another")))
+    await stage.store.register_subscription(draft())
+    with pytest.raises(RuntimeEffectControllerError) as failed:
+        await stage.emit()
+    assert failed.value.code == "plugin"
+    [delivery] = await stage.store.list_deliveries()
+    assert (delivery.state, delivery.reason) == (TriggerDeliveryState.DROPPED, str(failed.value))
+    assert await stage.router.resume(stage.controller, idle_ms=0) == []
+
+
+async def test_a_start_that_has_no_envelope_is_not_tried_again(stage: Stage) -> None:
+    payload: object = "deep"
+    for _ in range(122):  # as deep as an occurrence may be; the command that starts a process is deeper
+        payload = [payload]
+    await stage.store.register_subscription(draft(event_ty="Any"))
+    with pytest.raises(EffectRefused) as refused:
+        await stage.emit(payload=payload)
+    assert refused.value.code == "runtime_effect_envelope_hash"
+    [delivery] = await stage.store.list_deliveries()
+    assert (delivery.state, delivery.reason) == (TriggerDeliveryState.DROPPED, str(refused.value))
+    assert await stage.router.resume(stage.controller, idle_ms=0) == []
 
 
 async def test_what_could_not_be_started_is_resumed(stage: Stage) -> None:

@@ -1,6 +1,8 @@
 """What the host-event store does beyond upstream's: accounts of deliveries, resumption, retention; and damaged rows."""
 
 import asyncio
+import itertools
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,6 +14,7 @@ from lash_store.errors import (
     InvalidRecord,
     InvalidTriggerSubscription,
     StoreCorrupt,
+    UnknownHostEventOccurrence,
     UnknownTriggerDelivery,
 )
 from lash_store.records.host_event import HostEventPruneReport
@@ -25,6 +28,8 @@ from lash_store.records.host_event_trigger import (
 )
 from lash_store.records.process_input import ProcessRef
 from lash_store.sqlite.host_event_store.store import SqliteHostEventStore
+from lash_store.sqlite.ops import host_event_deliveries, host_event_retention
+from lash_store.sqlite.plan import Plan
 from tests.clocks import NOW_MS, ManualClock
 from tests.host_event_examples import BUTTON, OCCURRENCE_ID, PROCESS_ID, draft, pressed
 
@@ -239,6 +244,102 @@ async def test_pruning(store: SqliteHostEventStore, clock: ManualClock) -> None:
         await store.prune(2**63)
 
 
+async def test_pruning_takes_slices(store: SqliteHostEventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_event_retention, "SLICE_ROWS", 3)
+    plans: list[Any] = []
+    run = store._run
+
+    async def counted(plan: Any) -> Any:
+        plans.append(plan)
+        return await run(plan)
+
+    for number in range(8):
+        await store.register_subscription(draft(session_id=f"session-{number % 2}"))
+    for number in range(10):
+        occurrence = await store.record_occurrence(pressed(f"key {number}"))
+        for reservation in await store.reserve_matching_deliveries(occurrence.occurrence_id):
+            await store.mark_delivery_started(occurrence.occurrence_id, reservation.subscription.subscription_id)
+    await store.cancel_session_subscriptions("session-0")
+    monkeypatch.setattr(store, "_run", counted)
+    assert await store.prune(NOW_MS + 1) == HostEventPruneReport(10, 80, 4)
+    assert len(plans) == 4 + 2 + 4  # of 10 occurrences, 4 subscriptions, and 7 numbers and the end of them
+    assert await sql(store, "SELECT id FROM host_event_subscription_seq") == [(8,)]
+    assert await store.prune(NOW_MS + 1) == HostEventPruneReport(0, 0, 0)
+
+
+async def test_what_is_reserved_while_pruning_stays(
+    store: SqliteHostEventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.register_subscription(draft())
+    await store.record_occurrence(pressed())
+    run = store._run
+
+    async def reserve_first(plan: Any) -> Any:
+        monkeypatch.setattr(store, "_run", run)
+        await store.reserve_matching_deliveries(OCCURRENCE_ID)
+        return await run(plan)
+
+    monkeypatch.setattr(store, "_run", reserve_first)
+    assert await store.prune(NOW_MS + 1) == HostEventPruneReport(0, 0, 0)
+    assert await states(store) == ["reserved"]
+
+
+async def test_what_is_pruned_while_it_is_reserved_is_unknown(
+    store: SqliteHostEventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.register_subscription(draft())
+    await store.record_occurrence(pressed())
+    run = store._run
+
+    async def prune_first(plan: Any) -> Any:
+        monkeypatch.setattr(store, "_run", run)
+        await store.prune(NOW_MS + 1)
+        return await run(plan)
+
+    monkeypatch.setattr(store, "_run", prune_first)
+    with pytest.raises(UnknownHostEventOccurrence):
+        await store.reserve_matching_deliveries(OCCURRENCE_ID)
+
+
+async def test_removing_reads_no_more_than_it_removes(store: SqliteHostEventStore) -> None:
+    """Nor does cancelling read what is reserved for others: no step goes through a whole table."""
+    plans = [
+        host_event_retention.prepare_remove_occurrences(["o"], 1),
+        host_event_retention.prepare_remove_subscriptions(["s"], 1),
+        host_event_retention.prepare_remove_numbers(),
+        Plan([host_event_deliveries.drop_cancelled_step("a", None)]),
+    ]
+    for step in itertools.chain.from_iterable(plan.steps for plan in plans):
+        scans = [row[3] for row in await sql(store, f"EXPLAIN QUERY PLAN {step.sql}", *step.values)]
+        assert [scan for scan in scans if re.match("SCAN (?!found VIRTUAL|json_each VIRTUAL)", scan)] == [], step.sql
+        assert not [scan for scan in scans if "lash_host_event_starts_reserved" in scan], step.sql
+    children = await sql(
+        store,
+        "EXPLAIN QUERY PLAN SELECT rowid FROM host_event_deliveries WHERE subscription_id = 's'",
+    )
+    assert "lash_host_event_deliveries_subscription" in children[0][3]
+
+
+async def test_an_account_goes_with_its_delivery_whoever_removes_it(store: SqliteHostEventStore) -> None:
+    first = await reserved(store)
+    await sql(store, "DELETE FROM host_event_occurrences")
+    assert await sql(store, "SELECT count(*) FROM lash_host_event_starts") == [(0,)]
+    await store.record_occurrence(pressed())
+    assert await store.reserve_matching_deliveries(OCCURRENCE_ID) == first
+
+
+async def test_an_account_without_a_delivery_keeps_none_from_being_reserved(
+    store: SqliteHostEventStore, clock: ManualClock
+) -> None:
+    """As in files from before accounts went with their deliveries."""
+    await store.register_subscription(draft())
+    await sql(store, "INSERT INTO lash_host_event_starts VALUES (?, ?, 'dropped', 7, 1, 'an old reason')", *KEY)
+    await store.record_occurrence(pressed())
+    assert len(await store.reserve_matching_deliveries(OCCURRENCE_ID)) == 1
+    account = TriggerDelivery(*KEY, PROCESS_ID, NOW_MS, TriggerDeliveryState.RESERVED, 1, NOW_MS, None)
+    assert await store.list_deliveries() == [account]
+
+
 async def test_occurrences_are_listed_by_time(store: SqliteHostEventStore, clock: ManualClock) -> None:
     """Weakness 17."""
     recorded = []
@@ -259,6 +360,14 @@ async def test_a_subscription_that_nothing_could_match_is_refused(store: SqliteH
     with pytest.raises(InvalidTriggerSubscription) as refused:
         await store.register_subscription(draft(**{field: " \n"}))
     assert refused.value.field == field
+    assert await sql(store, "SELECT count(*) FROM host_event_subscription_seq") == [(0,)]
+
+
+@pytest.mark.parametrize("event_ty", [None, "Other", {"Enum": None}, {"Object": [{"name": "button"}]}], ids=str)
+async def test_an_event_type_that_is_none_is_refused(store: SqliteHostEventStore, event_ty: object) -> None:
+    with pytest.raises(InvalidRecord) as refused:
+        await store.register_subscription(draft(event_ty=event_ty))
+    assert refused.value.path == "$.event_ty"
     assert await sql(store, "SELECT count(*) FROM host_event_subscription_seq") == [(0,)]
 
 
@@ -305,9 +414,30 @@ async def test_a_damaged_subscription_is_named(store: SqliteHostEventStore, dama
             await read
         assert (corrupt.value.kind, corrupt.value.key) == ("trigger subscription", "subscription:1")
     assert await store.list_deliveries() == []
-    if damage in ("", "{"):
-        with pytest.raises(StoreCorrupt):
-            await store.cancel_subscription("session-a", "trigger:1")
+
+
+@pytest.mark.parametrize("damage", ["", "{", "null", '{"subscription_id":"subscription:1"}'])
+async def test_a_damaged_subscription_can_be_cancelled(store: SqliteHostEventStore, damage: str) -> None:
+    before = await reserved(store, "a", "a", "b")
+    await sql(store, "UPDATE host_event_trigger_subscriptions SET record_json = ? WHERE handle = 'trigger:1'", damage)
+    with pytest.raises(StoreCorrupt):
+        await store.resume_deliveries(idle_ms=0)
+    assert await store.cancel_session_subscriptions("a") == 2
+    assert await store.cancel_subscription("a", "trigger:1") is False
+    assert await states(store) == ["dropped", "dropped", "reserved"]
+    assert await store.resume_deliveries(idle_ms=0) == before[2:]
+    other = await store.record_occurrence(pressed("other"))
+    assert len(await store.reserve_matching_deliveries(other.occurrence_id)) == 1
+
+
+async def test_a_cancellation_has_one_time(store: SqliteHostEventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    await reserved(store, "a", "a")
+    readings = itertools.count(NOW_MS + 1)
+    monkeypatch.setattr(ManualClock, "now_ms", lambda _: next(readings))
+    assert await store.cancel_session_subscriptions("a") == 2
+    times = "SELECT DISTINCT updated_at_ms, record_json ->> '$.updated_at_ms' FROM host_event_trigger_subscriptions"
+    [(column, text)] = await sql(store, times)
+    assert column == text
 
 
 async def test_a_damaged_occurrence_is_named(store: SqliteHostEventStore) -> None:

@@ -1,10 +1,11 @@
 """Waiting: for what this handle does, for what another one does, and for nothing after the end."""
 
 import asyncio
+from collections.abc import Awaitable
 
 import pytest
 
-from lash_store.errors import InvalidRecord, StoreClosed, StoreCorrupt
+from lash_store.errors import InvalidRecord, StoreClosed, StoreCorrupt, StoreWrongLoop
 from lash_store.records.process_output import ProcessAwaitOutputCancelled
 from lash_store.sqlite.process_registry.store import SqliteProcessRegistry
 from tests.process_examples import OK, append, plain_type, register
@@ -99,6 +100,49 @@ async def test_a_damaged_event_concerns_only_who_waits_for_it(registries: Regist
         with pytest.raises(StoreCorrupt):
             await hit
         assert (await append(one, "p", "other", {})).event == await spared
+
+
+@pytest.mark.parametrize("column", ["record_json", "status"])
+async def test_a_damaged_text_concerns_only_who_waits_for_it(registries: Registries, column: str) -> None:
+    registry = await registries.file()
+
+    async def damaged(wait: Awaitable[object], kind: str, key: str) -> None:
+        with pytest.raises(StoreCorrupt) as corrupt:
+            await wait
+        assert (corrupt.value.kind, corrupt.value.key) == (kind, key)
+
+    for process_id in ("hit", "spared"):
+        await register(registry, process_id, *TYPES)
+    async with asyncio.timeout(PATIENCE_S):
+        events = {name: asyncio.create_task(registry.wait_event_after(name, "line", 0)) for name in ("hit", "spared")}
+        ends = {name: asyncio.create_task(registry.await_process(name)) for name in ("hit", "spared")}
+        await begun(ends["spared"])
+        rows(
+            registries.path,
+            "INSERT INTO process_events VALUES ('hit', 1, 'line', 'hash', NULL, 0, CAST(x'ff' AS TEXT))",
+        )
+        await damaged(events["hit"], "process event", "hit:1")
+        rows(
+            registries.path,
+            f"UPDATE processes SET status = 'completed', {column} = CAST(x'ff' AS TEXT) WHERE process_id = 'hit'",
+        )
+        await damaged(ends["hit"], "process", "hit")
+        assert (await append(registry, "spared", "line", {})).event == await events["spared"]
+        await registry.complete_process("spared", OK)
+        assert await ends["spared"] == OK
+
+
+async def test_closing_in_another_loop_closes_nothing(registry: SqliteProcessRegistry) -> None:
+    await register(registry, "p", *TYPES)
+    waiter = asyncio.create_task(registry.wait_event_after("p", "line", 0))
+    await begun(waiter)
+    with pytest.raises(StoreWrongLoop):
+        await asyncio.to_thread(asyncio.run, registry.close())
+    async with asyncio.timeout(PATIENCE_S):
+        appended = await append(registry, "p", "line", {})
+        assert await waiter == appended.event
+        await registry.complete_process("p", OK)
+        assert await registry.await_process("p") == OK
 
 
 async def test_what_is_no_type(registry: SqliteProcessRegistry) -> None:

@@ -10,7 +10,16 @@ from pathlib import Path
 import apsw
 import pytest
 
-from lash_store import Plan, SqliteConnection, Step, StoreBackend, StoreClosed, StoreForked, StoreWrongLoop
+from lash_store import (
+    Plan,
+    SqliteConnection,
+    Step,
+    StoreBackend,
+    StoreClosed,
+    StoreCorrupt,
+    StoreForked,
+    StoreWrongLoop,
+)
 from lash_store.sqlite import forks, waiting
 from lash_store.sqlite.waiting import LookAgain, WaitingRoom
 from tests.clocks import ManualClock
@@ -20,6 +29,7 @@ from tests.sqlite.waiting.rooms import (
     descriptors,
     eventually,
     insert,
+    leave,
     own_threads,
     quiet,
     result,
@@ -182,6 +192,16 @@ async def test_errors_of_sqlite_in_the_look_are_typed(
         await result(task)
 
 
+async def test_a_text_that_is_no_utf_8_is_damage(room: WaitingRoom[int, str], connection: SqliteConnection) -> None:
+    [task] = await seated(room, 1)
+    await connection.run(Plan([Step("INSERT INTO item VALUES (1, CAST(x'ff' AS TEXT))")]))
+    room.changed()
+    with pytest.raises(StoreCorrupt) as corrupt:
+        await result(task)
+    assert (corrupt.value.kind, corrupt.value.key) == ("text in the database", connection.path)
+    assert isinstance(corrupt.value.__cause__, UnicodeDecodeError)
+
+
 async def test_a_time_that_comes_makes_look_again(connection: SqliteConnection) -> None:
     clock = ManualClock(1_000)
     looked: list[int] = []
@@ -197,6 +217,38 @@ async def test_a_time_that_comes_makes_look_again(connection: SqliteConnection) 
     clock.now = 31_000
     async with asyncio.timeout(LIMIT_S):
         assert await task == 31_000
+    room.close()
+
+
+async def test_a_time_that_passes_during_the_look_has_come_though_the_clock_stands_still(
+    connection: SqliteConnection,
+) -> None:
+    clock = ManualClock(1_000)
+
+    def look(_connection: apsw.Connection, keys: Collection[str]) -> dict[str, int | LookAgain]:
+        seen = clock.now
+        clock.now = 2_000  # and no further
+        return {key: LookAgain(2_000) if seen < 2_000 else seen for key in keys}
+
+    room = WaitingRoom[str, int](connection, look, clock=clock)
+    async with asyncio.timeout(LIMIT_S):
+        assert await room.wait("lease") == 2_000
+    room.close()
+
+
+async def test_a_time_that_comes_is_not_put_off_by_looks_at_others(memory: SqliteConnection) -> None:
+    clock = ManualClock(1_000)
+
+    def look(_connection: apsw.Connection, keys: Collection[str]) -> dict[str, int | LookAgain]:
+        return {key: LookAgain(2_000) if key == "lease" and clock.now < 2_000 else clock.now for key in keys}
+
+    room = WaitingRoom[str, int](memory, look, clock=clock)
+    lease = asyncio.create_task(room.wait("lease"))
+    assert await room.wait("other") == 1_000
+    clock.now = 2_000
+    async with asyncio.timeout(LIMIT_S):
+        while not lease.done():
+            await room.wait("other")
     room.close()
 
 
@@ -241,14 +293,23 @@ def test_another_loop_is_refused(tmp_path: Path, looks: Looks) -> None:
         connection = await SqliteConnection.open(tmp_path / "x.db")
         return connection, WaitingRoom[int, str](connection, looks)
 
-    async def wait(room: WaitingRoom[int, str]) -> None:
+    async def refused(room: WaitingRoom[int, str]) -> None:
         with pytest.raises(StoreWrongLoop):
             await room.wait(1)
+        with pytest.raises(StoreWrongLoop):
+            room.close()
+
+    async def wait_on(connection: SqliteConnection, room: WaitingRoom[int, str]) -> None:
+        await connection.run(Plan([Step("CREATE TABLE item (id INTEGER PRIMARY KEY, note TEXT)")]))
+        await connection.run(insert(1))
+        assert await room.wait(1) == "there"
+        await leave(room)
+        await connection.close()
 
     with asyncio.Runner() as first, asyncio.Runner() as second:
         connection, room = first.run(open_room())
-        second.run(wait(room))
-        first.run(connection.close())
+        second.run(refused(room))
+        first.run(wait_on(connection, room))
 
 
 def test_a_loop_that_ends_takes_waits_and_watch_with_it(tmp_path: Path, looks: Looks) -> None:
