@@ -25,7 +25,6 @@ from bench.turn_writers import lash_commit, lash_put
 from bench.turns import Turn, claim_plan, make_turns
 from lash_store import BlobProfile, Database, RuntimeSessionState, SqliteConnection, Store
 from lash_store.codecs import checkpoint, envelope
-from lash_store.sqlite.ops import checkpoints
 from lash_store.sqlite.ops import commit as commit_ops
 from lash_store.sqlite.ops.commit import Known, PreparedCommit
 from lash_store.sqlite.session_store.recent import RecentRefs
@@ -170,7 +169,7 @@ class _Bench:
         with self._timed(HOP):
             await asyncio.get_running_loop().run_in_executor(self._threads, _nothing)
         made = commit_ops.result(prepared, found)
-        self._stored.note(checkpoints.refs_of(made.manifest) | {made.checkpoint_ref})
+        self._stored.note([blob.ref for blob in prepared.checkpoint.blobs])
         began = time.perf_counter()
         self._state.apply_commit(made)
         self.times[_STATE][-1] += time.perf_counter() - began
