@@ -197,11 +197,9 @@ class Effects(RuleBasedStateMachine):
                 self.claimed(next_one)
 
     def _wake(self) -> None:
-        """Have all who wait look again: what was to be looked at in a millisecond would never be, by a still clock."""
+        """Have all who wait look again: the clock was moved, and they would find out in a while only."""
         for host in self.hosts:
-            room = host._engine._room
-            room._again = dict.fromkeys(room._again, 0)
-            room.changed()
+            host._engine._room.changed()
 
     def claimed(self, caller: Caller) -> None:
         row = self.rows.get(caller.key)

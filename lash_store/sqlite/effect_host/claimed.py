@@ -35,7 +35,7 @@ class _Watched:
 async def run_claimed(
     engine: EffectEngine, claim: EffectClaim, asked: AskedEffect, work: Callable[[], Awaitable[RuntimeEffectOutcome]]
 ) -> RuntimeEffectOutcome:
-    """Run `work` once and record its outcome, or the RuntimeEffectControllerError that it raises.
+    """Run `work` once and record its outcome, or the RuntimeEffectControllerError that it raises; drop the claim then.
 
     Whatever else it raises, and its cancellation, gives the claim up and goes on. Raises EffectLeaseLost, as soon as
     that is known, and at the latest when the end should have been recorded.

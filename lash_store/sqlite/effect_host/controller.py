@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, Self, TypeAlias
 
 from lash_store.clock import SYSTEM_CLOCK, Clock
@@ -14,15 +15,14 @@ from lash_store.records.effect_envelope import RuntimeEffectEnvelope
 from lash_store.records.effect_outcome import RuntimeEffectOutcome, RuntimeEffectOutcomeSleep
 from lash_store.records.effect_scope import EffectScope, EffectScopeTurn
 from lash_store.rules.effect_replay import AskedEffect, Changed, Held, Replayed, ReplayedFailure, judge
-from lash_store.sqlite.async_connection import SqliteConnection
 from lash_store.sqlite.connection import Durability
 from lash_store.sqlite.effect_host.claimed import run_claimed
 from lash_store.sqlite.effect_host.engine import DEFAULT_LEASE_TTL_MS, EffectEngine
 from lash_store.sqlite.effect_host.naps import sleep_until
 from lash_store.sqlite.effect_host.process_commands import ProcessOperations, run_process_command
-from lash_store.sqlite.ops.effects import EFFECT_SCHEMA, EffectKey
+from lash_store.sqlite.ops.effects import key_of
 from lash_store.sqlite.ops.integers import column_integer
-from lash_store.sqlite.store_handle import StoreHandle, connect
+from lash_store.sqlite.store_handle import StoreHandle
 
 LocalExecutor: TypeAlias = Callable[[RuntimeEffectEnvelope], Awaitable[RuntimeEffectOutcome]]
 """Runs an effect here and returns its outcome; what it raises is told in `execute_effect`."""
@@ -40,11 +40,9 @@ class SqliteRuntimeEffectController(StoreHandle):
     durability_tier: Final = DurabilityTier.DURABLE
     requires_durable_attachment_store: Final = True
 
-    def __init__(
-        self, connection: SqliteConnection, engine: EffectEngine, scope: EffectScope, *, strict: bool | None, owns: bool
-    ) -> None:
+    def __init__(self, engine: EffectEngine, scope: EffectScope, *, strict: bool | None, owns: bool) -> None:
         """For `SqliteEffectHost` and the `open` methods. `strict` is None to follow the host."""
-        super().__init__(connection, engine.clock)
+        super().__init__(engine.connection, engine.clock)
         self._engine = engine
         self._scope = scope
         self._scope_text = scope.to_json()
@@ -84,9 +82,8 @@ class SqliteRuntimeEffectController(StoreHandle):
         clock: Clock,
     ) -> Self:
         scope.require_ids()
-        lease_ttl_ms = column_integer("effect lease", "lease_ttl_ms", lease_ttl_ms)
-        connection = await connect(path, EFFECT_SCHEMA, durability=durability, clock=clock)
-        return cls(connection, EffectEngine(connection, clock, lease_ttl_ms), scope, strict=None, owns=True)
+        engine = await EffectEngine.open(path, lease_ttl_ms, durability=durability, clock=clock)
+        return cls(engine, scope, strict=None, owns=True)
 
     @property
     def effect_scope(self) -> EffectScope:
@@ -146,7 +143,7 @@ class SqliteRuntimeEffectController(StoreHandle):
         Raises InvalidRecord for a sleep of 2^63 ms or more, and what a read or a write of the database raises.
         """
         asked = self._asked(envelope)
-        key = EffectKey(asked.scope_id, asked.replay_key)
+        key = key_of(asked)
         stored = await self._engine.find(key)
         while True:
             verdict = judge(asked, stored, self._clock.now_ms(), strict=self._is_strict())
@@ -183,8 +180,11 @@ class SqliteRuntimeEffectController(StoreHandle):
             await sleep_until(self._clock, due_at_ms)
             return _SLEPT
         work = _work(envelope, local_executor, registry)
-        claim = await self._engine.claim(asked)
-        return None if claim is None else await run_claimed(self._engine, claim, asked, work)
+        claimed = await self._engine.claim(asked)
+        if claimed is None:
+            return None
+        claim, attempt = claimed
+        return await run_claimed(self._engine, claim, asked, partial(work, attempt))
 
     def _is_strict(self) -> bool:
         return self._engine.strict_replay if self._strict is None else self._strict
@@ -201,15 +201,18 @@ class SqliteRuntimeEffectController(StoreHandle):
 
 def _work(
     envelope: RuntimeEffectEnvelope, local_executor: LocalExecutor | None, registry: ProcessOperations | None
-) -> Callable[[], Awaitable[RuntimeEffectOutcome]]:
-    """How to run the effect here. Raises EffectRefused if there is no way, before anything is claimed."""
+) -> Callable[[int], Awaitable[RuntimeEffectOutcome]]:
+    """How to run the effect here, given the attempt, which counts from 1.
+
+    Raises EffectRefused if there is no way, before anything is claimed.
+    """
     command = envelope.command
     if isinstance(command, RuntimeEffectCommandProcess):
         if registry is None:
             raise _no_executor("unavailable", "a process command needs a process_registry")
-        return lambda: run_process_command(command.command, registry)
+        return lambda attempt: run_process_command(command.command, registry, attempt)
     if local_executor is not None:
-        return lambda: local_executor(envelope)
+        return lambda _: local_executor(envelope)
     if registry is not None:
         raise _no_executor("mismatch", f"a process registry cannot run an effect of kind {command.kind.value}")
     raise _no_executor("unavailable", f"an effect of kind {command.kind.value} needs a local_executor")

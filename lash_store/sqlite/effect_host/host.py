@@ -8,14 +8,11 @@ from lash_store.clock import SYSTEM_CLOCK, Clock
 from lash_store.records.artifacts import DurabilityTier
 from lash_store.records.effect_history import EffectHistoryEntry
 from lash_store.records.effect_scope import EffectScope
-from lash_store.sqlite.async_connection import SqliteConnection
 from lash_store.sqlite.connection import Durability
 from lash_store.sqlite.effect_host.controller import SqliteRuntimeEffectController
 from lash_store.sqlite.effect_host.engine import DEFAULT_LEASE_TTL_MS, EffectEngine
 from lash_store.sqlite.ops import effect_history
-from lash_store.sqlite.ops.effects import EFFECT_SCHEMA
-from lash_store.sqlite.ops.integers import column_integer
-from lash_store.sqlite.store_handle import StoreHandle, connect
+from lash_store.sqlite.store_handle import StoreHandle
 
 
 class SqliteEffectHost(StoreHandle):
@@ -24,10 +21,10 @@ class SqliteEffectHost(StoreHandle):
     durability_tier: Final = DurabilityTier.DURABLE
     requires_durable_attachment_store: Final = True
 
-    def __init__(self, connection: SqliteConnection, clock: Clock, lease_ttl_ms: int) -> None:
-        """For `open` and `memory`. The host owns `connection` from now on."""
-        super().__init__(connection, clock)
-        self._engine = EffectEngine(connection, clock, lease_ttl_ms)
+    def __init__(self, engine: EffectEngine) -> None:
+        """For `open` and `memory`. The host owns `engine` from now on."""
+        super().__init__(engine.connection, engine.clock)
+        self._engine = engine
 
     @classmethod
     async def open(
@@ -46,20 +43,12 @@ class SqliteEffectHost(StoreHandle):
         Raises StoreOpenFailed (NotADatabase, UnsupportedSchemaVersion, WalUnavailable), StoreReadOnly, StoreFull,
         StoreCorrupt, StoreBusy; InvalidRecord for a lease outside 0 ... 2^63 - 1 ms.
         """
-        return await cls._open(path, lease_ttl_ms, durability, clock)
+        return cls(await EffectEngine.open(path, lease_ttl_ms, durability=durability, clock=clock))
 
     @classmethod
     async def memory(cls, *, lease_ttl_ms: int = DEFAULT_LEASE_TTL_MS, clock: Clock = SYSTEM_CLOCK) -> Self:
         """Open a private database in memory."""
-        return await cls._open(None, lease_ttl_ms, "normal", clock)
-
-    @classmethod
-    async def _open(
-        cls, path: str | os.PathLike[str] | None, lease_ttl_ms: int, durability: Durability, clock: Clock
-    ) -> Self:
-        lease_ttl_ms = column_integer("effect lease", "lease_ttl_ms", lease_ttl_ms)
-        connection = await connect(path, EFFECT_SCHEMA, durability=durability, clock=clock)
-        return cls(connection, clock, lease_ttl_ms)
+        return cls(await EffectEngine.open(None, lease_ttl_ms, durability="normal", clock=clock))
 
     def scoped(self, scope: EffectScope, *, strict_replay: bool | None = None) -> SqliteRuntimeEffectController:
         """The controller of `scope`; it shares this handle, and ends with it.
@@ -68,7 +57,7 @@ class SqliteEffectHost(StoreHandle):
         Raises EffectRefused (`missing_effect_scope_id`) for a scope with a blank key.
         """
         scope.require_ids()
-        return SqliteRuntimeEffectController(self._connection, self._engine, scope, strict=strict_replay, owns=False)
+        return SqliteRuntimeEffectController(self._engine, scope, strict=strict_replay, owns=False)
 
     def scoped_static(self, scope: EffectScope, *, strict_replay: bool | None = None) -> SqliteRuntimeEffectController:
         """As `scoped`; there are hosts elsewhere that have a controller for some scopes only."""
@@ -102,9 +91,17 @@ class SqliteEffectHost(StoreHandle):
     async def prune_effects(self, ended_before_ms: int, *, limit: int = 1000) -> int:
         """Remove at most `limit` effects that ended before `ended_before_ms` (epoch ms), and return how many.
 
-        Whoever asks for one of them again runs it again: prune what belongs to turns that are committed.
+        Whoever asks for one of them again runs it again: prune what belongs to turns that are committed. Many go in
+        several transactions, each of them short; what is removed by a call that fails or is cancelled stays removed.
         """
-        return effect_history.removed(await self._run(effect_history.prune(ended_before_ms, limit)))
+        removed, behind = 0, effect_history.BEFORE_ALL_ROWS
+        while True:
+            find = partial(effect_history.ended, ended_before_ms, limit - removed, behind)
+            found = await self._read(find)
+            if not found:
+                return removed
+            removed += effect_history.removed(await self._run(effect_history.prune(ended_before_ms, found)))
+            behind = found[-1]
 
     async def close(self) -> None:
         """Finish what is queued, then close. Effects that still run cannot be recorded any more."""

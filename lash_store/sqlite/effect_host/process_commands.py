@@ -3,7 +3,13 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from lash_store.errors import InvalidJsonValue, InvalidRecord, ProcessRegistryError, RuntimeEffectControllerError
+from lash_store.errors import (
+    HandleNotGranted,
+    InvalidJsonValue,
+    InvalidRecord,
+    ProcessRegistryError,
+    RuntimeEffectControllerError,
+)
 from lash_store.records.effect_command import (
     ProcessCommand,
     ProcessCommandAwait,
@@ -66,8 +72,10 @@ class ProcessOperations(Protocol):
         """Move grants."""
         ...
 
-    async def delete_session_process_state(self, session_id: str) -> ProcessSessionDeleteReport:
-        """Drop a session's grants."""
+    async def delete_session_process_state(
+        self, session_id: str, *, cancel_reason: str | None = None
+    ) -> ProcessSessionDeleteReport:
+        """Drop a session's grants and ask what nobody can address any more to end, all of it or nothing."""
         ...
 
     async def append_event(self, process_id: str, request: ProcessEventAppendRequest) -> ProcessEventAppendResult:
@@ -83,20 +91,26 @@ class ProcessOperations(Protocol):
         ...
 
 
-async def run_process_command(command: ProcessCommand, registry: ProcessOperations) -> RuntimeEffectOutcomeProcess:
-    """Run `command`; what the registry has committed stays, whatever comes after it.
+async def run_process_command(
+    command: ProcessCommand, registry: ProcessOperations, attempt: int
+) -> RuntimeEffectOutcomeProcess:
+    """Run `command`, for the `attempt`-th time; what the registry has committed stays, whatever comes after it.
 
-    Every step may be repeated, so a command that was interrupted is completed by the next one who claims the effect.
+    A command that was interrupted before its outcome was recorded is run again by the next one who claims the effect.
+    To repeat `start`, `cancel` and `signal` changes nothing more. A `transfer` counts as done if an earlier attempt may
+    have done it and the receiver has all handles. A `delete_session` that has happened finds nothing left: its report
+    is empty then, though the cancel requests are made.
+
     What the registry refuses is raised as RuntimeEffectControllerError with the code `plugin`; other failures, of its
     file for example, pass through: they say nothing about the effect.
     """
     try:
-        return RuntimeEffectOutcomeProcess(await _answer(command, registry))
+        return RuntimeEffectOutcomeProcess(await _answer(command, registry, attempt))
     except (ProcessRegistryError, InvalidRecord, InvalidJsonValue) as refusal:
         raise RuntimeEffectControllerError("plugin", f"plugin session error: {refusal}") from refusal
 
 
-async def _answer(command: ProcessCommand, registry: ProcessOperations) -> ProcessEffectOutcome:
+async def _answer(command: ProcessCommand, registry: ProcessOperations, attempt: int) -> ProcessEffectOutcome:
     match command:
         case ProcessCommandStart():
             return await _start(command, registry)
@@ -105,10 +119,10 @@ async def _answer(command: ProcessCommand, registry: ProcessOperations) -> Proce
             listing = registry.list_live_handle_grants if live else registry.list_handle_grants
             return ProcessEffectOutcomeList(await listing(command.owner_scope))
         case ProcessCommandTransfer():
-            await registry.transfer_handle_grants(command.from_scope, command.to_scope, command.process_ids)
-            return ProcessEffectOutcomeTransfer()
+            return await _transfer(command, registry, attempt)
         case ProcessCommandDeleteSession():
-            return await _delete_session(command, registry)
+            delete = registry.delete_session_process_state
+            return ProcessEffectOutcomeDeleteSession(await delete(command.session_id, cancel_reason=_SESSION_DELETED))
         case ProcessCommandAwait():
             return ProcessEffectOutcomeAwait(await registry.await_process(command.process_id))
         case ProcessCommandCancel():
@@ -124,12 +138,16 @@ async def _start(command: ProcessCommandStart, registry: ProcessOperations) -> P
     return ProcessEffectOutcomeStart(record)
 
 
-async def _delete_session(command: ProcessCommandDeleteSession, registry: ProcessOperations) -> ProcessEffectOutcome:
-    report = await registry.delete_session_process_state(command.session_id)
-    for process_id in report.cancel_process_ids:
-        request = ProcessEventAppendRequest.cancel_requested(process_id, _SESSION_DELETED)
-        await registry.append_event(process_id, request)
-    return ProcessEffectOutcomeDeleteSession(report)
+async def _transfer(command: ProcessCommandTransfer, registry: ProcessOperations, attempt: int) -> ProcessEffectOutcome:
+    try:
+        await registry.transfer_handle_grants(command.from_scope, command.to_scope, command.process_ids)
+    except HandleNotGranted:
+        if attempt == 1:
+            raise
+        received = {grant.process_id for grant, _ in await registry.list_handle_grants(command.to_scope)}
+        if not received.issuperset(command.process_ids):
+            raise
+    return ProcessEffectOutcomeTransfer()
 
 
 async def _cancel(command: ProcessCommandCancel, registry: ProcessOperations) -> ProcessEffectOutcome:

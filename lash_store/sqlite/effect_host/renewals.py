@@ -1,8 +1,9 @@
 """Keeps the leases of running effects from running out, on a thread of its own: a busy event loop does not stop it."""
 
 import threading
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from itertools import islice
+from typing import Final, TypeAlias
 
 from lash_store.errors import StoreClosed, StoreError
 from lash_store.sqlite.database import Database
@@ -12,16 +13,22 @@ from lash_store.sqlite.ops.effects import EffectClaim
 _RENEWALS_PER_TTL: Final = 3  # two may fail
 _LARGEST_PLAN: Final = 256  # claims renewed in one transaction: others want to write, too
 
+_OnLost: TypeAlias = Callable[[], None]
+
 
 class LeaseRenewals:
-    """The claims of one host, and the thread that renews them; it exists only while claims are held."""
+    """The claims of one host, and the thread that renews them.
+
+    The thread begins with the first claim, and ends at its first look, one in a third of the time to live, that finds
+    none held.
+    """
 
     def __init__(self, database: Database, lease_ttl_ms: int) -> None:
         self._database = database
         self._ttl_ms = lease_ttl_ms
         self._interval_s = min(max(lease_ttl_ms / _RENEWALS_PER_TTL, 1) / 1000, threading.TIMEOUT_MAX)
         self._lock = threading.Lock()
-        self._held: dict[EffectClaim, Callable[[], None]] = {}
+        self._held: dict[EffectClaim, _OnLost | None] = {}
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
         self._error: StoreError | None = None
@@ -31,8 +38,12 @@ class LeaseRenewals:
         """Why the last renewal failed, if it did: what a claim was lost for."""
         return self._error
 
-    def hold(self, claim: EffectClaim, on_lost: Callable[[], None]) -> None:
-        """Renew `claim` from now on; `on_lost` is called, on the thread, if it turns out to be somebody else's."""
+    def hold(self, claim: EffectClaim, on_lost: _OnLost | None = None) -> None:
+        """Renew `claim` from now on; `on_lost` is called, on the thread, if it turns out to be somebody else's.
+
+        Hold a claim before it is committed: nothing that delays its caller then keeps it from being renewed. Hold it
+        again, with `on_lost`, when it is: only from then on does not finding it mean that it is lost.
+        """
         with self._lock:
             self._held[claim] = on_lost
             if self._thread is None and not self._stopped.is_set():
@@ -45,23 +56,23 @@ class LeaseRenewals:
         with self._lock:
             self._held.pop(claim, None)
 
-    def stop(self) -> None:
-        """Renew nothing more. The thread ends when the renewal that is under way does; wait for it with `join`."""
-        self._stopped.set()
+    def stop(self) -> threading.Thread | None:
+        """Renew nothing more; returns the thread, which ends when the renewal that is under way does, if there is one.
 
-    def join(self) -> None:
-        """Wait for the end of the thread."""
-        with self._lock:
-            thread = self._thread
-        if thread is not None:
-            thread.join()
+        In a child process it does nothing: the thread is the parent's, and may have held locks when it was forked.
+        """
+        if self._database._inherited():  # noqa: SLF001  of this package, like the handle
+            return None
+        self._stopped.set()
+        return self._thread
 
     def renew_now(self) -> None:
         """Renew what is held. Raises nothing: a failure is kept in `error`, and the next renewal may succeed."""
         with self._lock:
-            held = list(self._held)
-        for start in range(0, len(held), _LARGEST_PLAN):
-            self._renew(held[start : start + _LARGEST_PLAN])
+            held = dict(self._held)
+        rest = iter(held.items())
+        while some := dict(islice(rest, _LARGEST_PLAN)):
+            self._renew(some)
 
     def _renew_in_turn(self) -> None:
         while not self._stopped.wait(self._interval_s):
@@ -71,7 +82,8 @@ class LeaseRenewals:
                     return
             self.renew_now()
 
-    def _renew(self, claims: list[EffectClaim]) -> None:
+    def _renew(self, held: Mapping[EffectClaim, _OnLost | None]) -> None:
+        claims = list(held)
         try:
             result = self._database.run(ops.renew(claims, self._ttl_ms))
         except StoreError as error:
@@ -81,7 +93,10 @@ class LeaseRenewals:
             return
         self._error = None
         for claim in ops.lost(claims, result):
+            on_lost = held[claim]
+            if on_lost is None:
+                continue  # it was not committed yet when this renewal began, though it may be by now
             with self._lock:
-                on_lost = self._held.pop(claim, None)
-            if on_lost is not None:
+                still_held = self._held.pop(claim, None) is not None
+            if still_held:
                 on_lost()

@@ -1,6 +1,6 @@
 """Looking through the table of effects, and removing from it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from lash_store.records.effect_history import EffectHistoryEntry
@@ -29,15 +29,24 @@ DELETE FROM runtime_effect_replay WHERE scope_id = ?1 AND replay_key = ?2
     AND (status <> 'in_progress' OR lease_expires_at_ms BETWEEN 0 AND lash_now_ms())
 RETURNING 1
 """
-# Rows are in the order of their first claim, so the oldest are found first. A sleep has ended when it is due.
+# A sleep has ended when it is due. Rows are in the order of their first claim, so the oldest are found first, without
+# sorting: no index helps, as most rows have ended.
+_ENDED: Final = """
+SELECT rowid FROM runtime_effect_replay NOT INDEXED
+WHERE status IN ('completed', 'failed') AND max(updated_at_ms, coalesce(due_at_ms, 0)) < ?1
+    AND updated_at_ms >= 0 AND coalesce(due_at_ms, 0) >= 0 AND rowid > ?2
+ORDER BY rowid LIMIT ?3
+"""
 _PRUNE: Final = """
-DELETE FROM runtime_effect_replay WHERE rowid IN (
-    SELECT rowid FROM runtime_effect_replay
-    WHERE status IN ('completed', 'failed') AND max(updated_at_ms, coalesce(due_at_ms, 0)) < ?1
-        AND updated_at_ms >= 0 AND coalesce(due_at_ms, 0) >= 0
-    ORDER BY rowid LIMIT ?2)
+DELETE FROM runtime_effect_replay
+WHERE rowid = ?2 AND status IN ('completed', 'failed') AND max(updated_at_ms, coalesce(due_at_ms, 0)) < ?1
+    AND updated_at_ms >= 0 AND coalesce(due_at_ms, 0) >= 0
 RETURNING 1
 """
+
+BEFORE_ALL_ROWS: Final = -(2**63)
+"""A row number that lies behind none."""
+_MOST_PRUNED: Final = 256  # rows in one transaction: others want to write, too
 
 
 def page(scope_id: str, after_replay_key: str, limit: int, connection: "apsw.Connection") -> list[EffectHistoryEntry]:
@@ -57,15 +66,23 @@ def forget(scope_id: str, replay_key: str) -> Plan:
     return Plan([Step(_FORGET, place, rows=True)])
 
 
-def prune(ended_before_ms: int, limit: int) -> Plan:
-    """Remove effects that ended before a time, the first begun first."""
-    values = (column_integer("effect", "ended_before_ms", ended_before_ms), _limit(limit))
-    return Plan([Step(_PRUNE, values, rows=True)])
+def ended(ended_before_ms: int, limit: int, behind: int, connection: "apsw.Connection") -> list[int]:
+    """The next rows behind the row `behind`, the first begun first, of effects that ended before a time.
+
+    At most `limit`, and no more than `prune` should remove at once.
+    """
+    time = column_integer("effect", "ended_before_ms", ended_before_ms)
+    return [row for (row,) in connection.execute(_ENDED, (time, behind, min(_limit(limit), _MOST_PRUNED)))]
+
+
+def prune(ended_before_ms: int, found: Sequence[int]) -> Plan:
+    """Remove the effects in the rows that `ended` has found, those that still fit: a row may have got another since."""
+    return Plan([Step(_PRUNE, (ended_before_ms, row), rows=True) for row in found])
 
 
 def removed(result: PlanResult) -> int:
     """How many effects `forget` or `prune` has removed."""
-    return len(result.rows[0])
+    return sum(len(rows) for rows in result.rows)
 
 
 def _limit(limit: int) -> int:

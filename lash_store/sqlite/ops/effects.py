@@ -5,12 +5,14 @@ lease expires. Whoever finds it expired may claim it anew; the token of the row 
 first one does changes the row any more.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from lash_store.codecs.effect_outline import envelope_outline
+from lash_store.errors import EffectRowCorrupt
 from lash_store.rules.effect_replay import AskedEffect, StoredEffect
 from lash_store.sqlite.ops.integers import COLUMN_MAX
 from lash_store.sqlite.plan import Otherwise, Plan, PlanResult, Step
@@ -122,17 +124,17 @@ class EffectKey(msgspec.Struct, frozen=True):
 
 
 class EffectClaim(msgspec.Struct, frozen=True):
-    """The right to run an effect and to record what comes of it. `attempt` counts the claims on the effect from 1."""
+    """The right to run an effect and to record what comes of it. It is made before `claim` asks for it."""
 
     key: EffectKey
     owner_id: str
     lease_token: str
-    attempt: int
 
 
 def find(key: EffectKey, connection: "apsw.Connection") -> StoredEffect | None:
-    """What is stored of an effect."""
-    row = connection.execute(_FIND, (key.scope_id, key.replay_key)).fetchone()
+    """What is stored of an effect. Raises EffectRowCorrupt (`sqlite_effect_replay_decode`) for a text in no UTF-8."""
+    with _texts_read(key):
+        row = connection.execute(_FIND, (key.scope_id, key.replay_key)).fetchone()
     if row is None:
         return None
     envelope_hash, status, outcome, error, expires_at_ms, due_at_ms, scope = row
@@ -140,34 +142,52 @@ def find(key: EffectKey, connection: "apsw.Connection") -> StoredEffect | None:
     return StoredEffect(envelope_hash, status, outcome, error, epoch_ms(expires_at_ms), due, scope)
 
 
-def find_all(keys: "Collection[EffectKey]", connection: "apsw.Connection") -> "Mapping[EffectKey, StoredEffect | None]":
-    """What is stored of each of `keys`."""
-    return {key: find(key, connection) for key in keys}
+def find_all(
+    keys: "Collection[EffectKey]", connection: "apsw.Connection"
+) -> "Mapping[EffectKey, StoredEffect | EffectRowCorrupt | None]":
+    """What is stored of each of `keys`, or why it cannot be read: a damaged effect does not concern the others."""
+    found: dict[EffectKey, StoredEffect | EffectRowCorrupt | None] = {}
+    for key in keys:
+        try:
+            found[key] = find(key, connection)
+        except EffectRowCorrupt as damage:
+            found[key] = damage
+    return found
 
 
 def find_outline(key: EffectKey, connection: "apsw.Connection") -> str | None:
-    """The outline of the envelope that an effect was first claimed with; None if a foreign writer did."""
-    row = connection.execute(_OUTLINE, (key.scope_id, key.replay_key)).fetchone()
+    """The outline of the envelope that an effect was first claimed with; None if a foreign writer did.
+
+    Raises EffectRowCorrupt as `find` does.
+    """
+    with _texts_read(key):
+        row = connection.execute(_OUTLINE, (key.scope_id, key.replay_key)).fetchone()
     return None if row is None else row[0]
 
 
-def claim(asked: AskedEffect, owner_id: str, lease_token: str, lease_ttl_ms: int) -> Plan:
+def key_of(asked: AskedEffect) -> EffectKey:
+    """The place of an effect that is asked for."""
+    return EffectKey(asked.scope_id, asked.replay_key)
+
+
+def claim(asked: AskedEffect, wanted: EffectClaim, lease_ttl_ms: int) -> Plan:
     """Claim an effect that nobody has begun, or nobody holds any more; else the plan does nothing."""
     place = (asked.scope_id, asked.replay_key, asked.envelope_hash)
+    lease = (wanted.owner_id, wanted.lease_token, lease_ttl_ms)
     return Plan(
         [
-            Step(_CLAIM, (*place, owner_id, lease_token, lease_ttl_ms), expect=1, otherwise=Otherwise.STOP),
+            Step(_CLAIM, (*place, *lease), expect=1, otherwise=Otherwise.STOP),
             _count_attempt(asked),
         ]
     )
 
 
-def claimed(asked: AskedEffect, owner_id: str, lease_token: str, result: PlanResult) -> EffectClaim | None:
-    """The claim that `claim` has made; None if somebody else was quicker."""
+def claimed(result: PlanResult) -> int | None:
+    """The how-manieth claim of this package on the effect `claim` has made, from 1; None if somebody was quicker."""
     if result.stopped is not None:
         return None
     ((attempt,),) = result.rows[0]
-    return EffectClaim(EffectKey(asked.scope_id, asked.replay_key), owner_id, lease_token, attempt)
+    return int(attempt)
 
 
 def begin_sleep(asked: AskedEffect, outcome_text: str, duration_ms: int) -> Plan:
@@ -190,7 +210,7 @@ def sleep_due_ms(result: PlanResult) -> int | None:
     if result.stopped is not None:
         return None
     ((due_at_ms,),) = result.rows[0]
-    return int(due_at_ms)
+    return epoch_ms(due_at_ms)
 
 
 def finish(held: EffectClaim, status: str, outcome_text: str | None, error_text: str | None) -> Plan:
@@ -223,6 +243,14 @@ def _count_attempt(asked: AskedEffect) -> Step:
 def epoch_ms(stored: int) -> int:
     """Other writers store unsigned times: what looks negative lies beyond the largest time that we know."""
     return stored if stored >= 0 else COLUMN_MAX
+
+
+@contextmanager
+def _texts_read(key: EffectKey) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError as damage:
+        raise EffectRowCorrupt("sqlite_effect_replay_decode", key.scope_id, key.replay_key, str(damage)) from damage
 
 
 def _held(held: EffectClaim) -> tuple[Any, ...]:

@@ -1,9 +1,12 @@
 """Leases (process specification 4.10)."""
 
+import asyncio
+
 import msgspec
 
 from lash_store.errors import GuardFailed, StoreError, UnknownProcess
 from lash_store.records.process_lease import ProcessLease, ProcessLeaseCompletion
+from lash_store.sqlite.delivery import until_done
 from lash_store.sqlite.ops import process_leases
 from lash_store.sqlite.process_registry.handle import RegistryHandle
 
@@ -16,13 +19,16 @@ class LeaseOperations(RegistryHandle):
 
         The owner of a live lease may claim again, which ends the lease it has. Raises UnknownProcess,
         ProcessLeaseConflict while another owner's lease lives, InvalidRecord for a time to live outside 0 ... 2^63-1.
-        One transaction.
+        One transaction; if it is cancelled, and has claimed the process all the same, another one releases it.
         """
         token = process_leases.new_token()
         try:
             result = await self._run(process_leases.prepare_claim(process_id, owner_id, token, lease_ttl_ms))
         except GuardFailed as failed:
             raise _refusal(process_id, failed) from failed
+        except asyncio.CancelledError as cancelled:
+            await self._give_up(ProcessLeaseCompletion(process_id, token), cancelled)
+            raise
         return process_leases.claimed(process_id, owner_id, token, result)
 
     async def renew_process_lease(self, lease: ProcessLease, lease_ttl_ms: int) -> ProcessLease:
@@ -40,6 +46,13 @@ class LeaseOperations(RegistryHandle):
     async def complete_process_lease(self, completion: ProcessLeaseCompletion) -> None:
         """Release a lease; nothing happens if it is not there any more. Its expiry does not matter."""
         await self._run(process_leases.prepare_completion(completion))
+
+    async def _give_up(self, completion: ProcessLeaseCompletion, reason: BaseException) -> None:
+        """Release a lease, for a `reason` that is to be raised afterwards; it gets a note if that fails."""
+        releasing = asyncio.ensure_future(self.complete_process_lease(completion))
+        await until_done(releasing)
+        if not releasing.cancelled() and (failure := releasing.exception()) is not None:
+            reason.add_note(f"the process {completion.process_id!r} may stay claimed until its lease ends: {failure}")
 
 
 def _refusal(process_id: str, failed: GuardFailed) -> StoreError:

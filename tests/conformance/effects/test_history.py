@@ -1,14 +1,16 @@
 """Listing effects, forgetting and pruning them: additions of this package."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
 from lash_store.errors import InvalidRecord
 from lash_store.records.effect_scope import EffectScopeTurn
 from lash_store.sqlite.effect_host.host import SqliteEffectHost
+from lash_store.sqlite.ops import effect_history
 from tests.clocks import ManualClock
-from tests.conformance.effects.conftest import Effects, rows
+from tests.conformance.effects.conftest import Effects, change, rows
 from tests.effects import SCOPE, Executor, exec_envelope, exec_outcome, sleep_envelope, soon, until
 
 
@@ -90,6 +92,44 @@ async def test_pruning_spares_what_is_younger_or_has_not_ended(effects: Effects,
     assert kept == ["open", "sleep-key", "young"]
     assert [key for (key,) in await rows(host, "SELECT replay_key FROM lash_effect_attempts")] == kept
     assert await host.prune_effects(clock.now + 120_000) == 2
+
+
+FILL = """
+WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?1 - 1)
+INSERT INTO runtime_effect_replay
+SELECT 'turn', printf('%05d', i), 'h', 'completed', '{}', NULL, NULL, NULL, 0, NULL, 1, i FROM n
+"""
+
+
+async def test_many_are_pruned_in_short_transactions(effects: Effects) -> None:
+    host = await effects.host()
+    await change(host, FILL, 700)
+    before = host.stats().commits
+    assert await host.prune_effects(650, limit=600) == 600
+    assert host.stats().commits - before == 3
+    assert await host.prune_effects(650) == 50
+    left = await rows(host, "SELECT replay_key FROM runtime_effect_replay ORDER BY replay_key")
+    assert left == [(f"{number:05}",) for number in range(650, 700)]
+
+
+async def test_what_is_found_is_looked_at_again_when_it_is_pruned(effects: Effects) -> None:
+    """Between the two it may have been forgotten, and its row be another's."""
+    host = await effects.host()
+    await change(host, FILL, 3)
+    found = await host._read(partial(effect_history.ended, 100, 10, effect_history.BEFORE_ALL_ROWS))
+    assert len(found) == 3
+    await change(host, "UPDATE runtime_effect_replay SET updated_at_ms = 100 WHERE replay_key = '00000'")
+    await change(host, "UPDATE runtime_effect_replay SET status = 'in_progress' WHERE replay_key = '00001'")
+    assert effect_history.removed(await host._run(effect_history.prune(100, found))) == 1
+    assert [entry.replay_key for entry in await host.list_effects("turn")] == ["00000", "00001"]
+
+
+async def test_pruning_sorts_nothing_and_searches_nothing_under_the_lock(effects: Effects) -> None:
+    host = await effects.host()
+    find = await rows(host, f"EXPLAIN QUERY PLAN {effect_history._ENDED}", 1, 1, 1)
+    assert [str(row[3]) for row in find] == ["SEARCH runtime_effect_replay USING INTEGER PRIMARY KEY (rowid>?)"]
+    prune = await rows(host, f"EXPLAIN QUERY PLAN {effect_history._PRUNE}", 1, 1)
+    assert [str(row[3]) for row in prune] == ["SEARCH runtime_effect_replay USING INTEGER PRIMARY KEY (rowid=?)"]
 
 
 async def test_arguments_that_no_column_holds(effects: Effects) -> None:

@@ -176,6 +176,74 @@ async def test_a_failure_of_the_registry_is_not_recorded(
     assert result == ProcessEffectOutcomeAwait(ProcessAwaitOutputSuccess(1))
 
 
+class Interrupted:
+    """A registry that cannot be used any more once `operation` was asked for; it is done then, or not."""
+
+    def __init__(self, registry: SqliteProcessRegistry, operation: str, *, done: bool) -> None:
+        self._registry = registry
+        self._operation = operation
+        self._done = done
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self._registry, name)
+
+        async def interrupted(*args: Any, **options: Any) -> Any:
+            if self._done:
+                await real(*args, **options)
+            raise StoreBusy(1)
+
+        return interrupted if name == self._operation else real
+
+
+async def test_a_transfer_that_was_interrupted_is_completed(
+    controller: SqliteRuntimeEffectController, registry: SqliteProcessRegistry
+) -> None:
+    await registry.register_process(registration("p"))
+    await registry.grant_handle(DELETED, "p", HANDLE)
+    command = ProcessCommandTransfer(DELETED, REMAINING, ["p"])
+    failing: Any = Interrupted(registry, "transfer_handle_grants", done=True)
+    with pytest.raises(StoreBusy):
+        await controller.execute_effect(envelope(command), process_registry=failing)
+    assert await run(controller, registry, command) == ProcessEffectOutcomeTransfer()
+    assert await registry.has_handle_grant(REMAINING, "p")
+
+
+async def test_a_transfer_that_never_was_is_refused(
+    controller: SqliteRuntimeEffectController, registry: SqliteProcessRegistry
+) -> None:
+    """Neither at once, though the receiver has the handle already, nor after an interruption, as it lacks one."""
+    for process_id in ("p", "q"):
+        await registry.register_process(registration(process_id))
+    await registry.grant_handle(REMAINING, "p", HANDLE)
+    first = envelope(ProcessCommandTransfer(DELETED, REMAINING, ["p"]))
+    second = envelope(ProcessCommandTransfer(DELETED, REMAINING, ["p", "q"]))
+    with pytest.raises(RuntimeEffectControllerError, match="is not granted"):
+        await controller.execute_effect(first, process_registry=registry)
+    failing: Any = Interrupted(registry, "transfer_handle_grants", done=False)
+    with pytest.raises(StoreBusy):
+        await controller.execute_effect(second, process_registry=failing)
+    with pytest.raises(RuntimeEffectControllerError, match="is not granted"):
+        await controller.execute_effect(second, process_registry=registry)
+
+
+@pytest.mark.parametrize("operation", ["delete_session_process_state", "append_event"])
+async def test_a_session_delete_that_was_interrupted_has_asked_all_to_end(
+    controller: SqliteRuntimeEffectController, registry: SqliteProcessRegistry, operation: str
+) -> None:
+    """The grants and the requests go together, so there is no moment between them to be interrupted at."""
+    await registry.register_process(registration("sole"))
+    await registry.grant_handle(DELETED, "sole", HANDLE)
+    command = ProcessCommandDeleteSession("deleted")
+    failing: Any = Interrupted(registry, operation, done=operation == "delete_session_process_state")
+    try:
+        await controller.execute_effect(envelope(command), process_registry=failing)
+    except StoreBusy:
+        await run(controller, registry, command)
+    assert await registry.handle_grants_for_process("sole") == []
+    (event,) = await registry.events_after("sole", 0)
+    assert (event.event_type, event.payload) == ("process.cancel_requested", {"reason": "session deleted"})
+
+
 async def test_who_cannot_run_an_effect_does_not_claim_it(
     controller: SqliteRuntimeEffectController, registry: SqliteProcessRegistry
 ) -> None:

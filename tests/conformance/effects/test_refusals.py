@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from lash_store.errors import EffectEnvelopeChanged, EffectRefused, EffectRowCorrupt, InvalidRecord, StoreCorrupt
+from lash_store.errors import (
+    EffectEnvelopeChanged,
+    EffectLeaseLost,
+    EffectRefused,
+    EffectRowCorrupt,
+    InvalidRecord,
+    StoreCorrupt,
+)
 from lash_store.records.effect_command import RuntimeEffectCommandDirect
 from lash_store.records.effect_envelope import RuntimeEffectEnvelope
 from lash_store.records.effect_scope import EffectScopeProcess, EffectScopeTurn
@@ -168,3 +175,54 @@ async def test_a_row_of_lash_with_keys_of_a_later_version(effects: Effects) -> N
     await change(host, INSERT, WORK.stable_hash(), "completed", outcome, None, 0)
     replayed: Any = await host.scoped(SCOPE).execute_effect(WORK)
     assert replayed.result == {"Ok": {"error": None}}
+
+
+NO_UTF8 = "CAST(x'7bff7d' AS TEXT)"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        f"UPDATE runtime_effect_replay SET outcome_json = {NO_UTF8}",
+        f"UPDATE runtime_effect_replay SET envelope_hash = {NO_UTF8}",
+        f"UPDATE runtime_effect_replay SET status = {NO_UTF8}",
+        f"UPDATE runtime_effect_replay SET status = 'failed', error_json = {NO_UTF8}",
+        f"UPDATE lash_effect_attempts SET scope_json = {NO_UTF8}",
+        f"UPDATE lash_effect_attempts SET outline = {NO_UTF8}",
+    ],
+)
+async def test_text_that_is_no_utf8(effects: Effects, damage: str) -> None:
+    host = await effects.host()
+    await host.scoped(SCOPE).execute_effect(WORK, Executor(exec_outcome(1)))
+    await change(host, damage)
+    asked = exec_envelope("work", "changed") if "outline" in damage else WORK
+    error = await refusal(host.scoped(SCOPE), asked)
+    assert isinstance(error, EffectRowCorrupt)
+    assert (error.code, error.scope_id, error.replay_key) == ("sqlite_effect_replay_decode", "turn", "work")
+    assert isinstance(error.__cause__, UnicodeDecodeError)
+    assert await host.forget_effect("turn", "work")
+    assert await host.scoped(SCOPE).execute_effect(WORK, Executor(exec_outcome(2))) == exec_outcome(2)
+
+
+async def test_a_damaged_effect_does_not_concern_who_waits_for_another(effects: Effects) -> None:
+    host = await effects.host()
+    executors = [Executor(exec_outcome(key), held=True) for key in ("a", "b")]
+    effect = [exec_envelope(key, "c") for key in ("a", "b")]
+    running = [
+        asyncio.create_task(host.scoped(SCOPE).execute_effect(asked, executor))
+        for asked, executor in zip(effect, executors, strict=True)
+    ]
+    for executor in executors:
+        await soon(asyncio.ensure_future(executor.started.wait()))
+    waiting = [asyncio.create_task(host.scoped(SCOPE).execute_effect(asked, refusing())) for asked in effect]
+    await asyncio.sleep(0.02)
+    await change(host, f"UPDATE runtime_effect_replay SET status = {NO_UTF8} WHERE replay_key = 'a'")
+    host._engine._room.changed()
+    with pytest.raises(EffectRowCorrupt):
+        await soon(waiting[0])
+    assert not waiting[1].done()
+    executors[1].release()
+    assert await soon(waiting[1]) == await soon(running[1]) == exec_outcome("b")
+    executors[0].release()
+    with pytest.raises(EffectLeaseLost):
+        await soon(running[0])

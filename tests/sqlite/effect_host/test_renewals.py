@@ -16,6 +16,7 @@ from lash_store.sqlite.database import Database
 from lash_store.sqlite.effect_host.renewals import LeaseRenewals
 from lash_store.sqlite.ops import effects as ops
 from lash_store.sqlite.ops.effects import EFFECT_SCHEMA, EffectClaim
+from lash_store.sqlite.plan import Plan, PlanResult
 
 TTL_MS = 30
 PATIENCE_S = 20.0
@@ -31,15 +32,21 @@ def database(tmp_path: Path) -> Iterator[Database]:
 def renewals(database: Database) -> Iterator[LeaseRenewals]:
     kept = LeaseRenewals(database, TTL_MS)
     yield kept
-    kept.stop()
-    kept.join()
+    end(kept)
+
+
+def end(renewals: LeaseRenewals) -> None:
+    thread = renewals.stop()
+    if thread is not None:
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()
 
 
 def claim(database: Database, key: str, ttl_ms: int = TTL_MS) -> EffectClaim:
     asked = AskedEffect("turn", key, "hash", RuntimeEffectKind.EXEC_CODE, b"{}", b"{}")
-    made = ops.claimed(asked, "owner", "token", database.run(ops.claim(asked, "owner", "token", ttl_ms)))
-    assert made is not None
-    return made
+    wanted = EffectClaim(ops.key_of(asked), "owner", "token")
+    assert ops.claimed(database.run(ops.claim(asked, wanted, ttl_ms))) == 1
+    return wanted
 
 
 def expiries(database: Database) -> list[int]:
@@ -99,8 +106,7 @@ def test_many_claims_are_renewed(database: Database) -> None:
         renewals.hold(claim(database, f"{number:03}", ttl_ms=1), unexpected)
     before = min(expiries(database))
     renewals.renew_now()
-    renewals.stop()
-    renewals.join()
+    end(renewals)
     assert len(expiries(database)) == 600
     assert min(expiries(database)) > before + 2_000_000
 
@@ -138,7 +144,31 @@ def test_stopping_does_not_wait_for_the_next_renewal(database: Database) -> None
     renewals = LeaseRenewals(database, 2**63 - 1)
     renewals.hold(claim(database, "a"), unexpected)
     began = time.monotonic()
-    renewals.stop()
-    renewals.join()
+    end(renewals)
     assert time.monotonic() - began < PATIENCE_S
     assert not any("effect leases" in thread.name for thread in threading.enumerate())
+
+
+def test_a_claim_that_is_not_committed_yet_is_not_lost(database: Database) -> None:
+    """Also if it is committed, and its caller says so, while a renewal that did not find it is still under way."""
+    renewals = LeaseRenewals(database, 3_000_000)
+    key = ops.EffectKey("turn", "a")
+    coming = EffectClaim(key, "owner", "token")
+    renewals.hold(coming)
+    renewals.renew_now()
+    assert list(renewals._held) == [coming]
+    original = database.run
+
+    def commit_behind(plan: Plan) -> PlanResult:
+        result = original(plan)
+        assert claim(opened, "a") == coming
+        renewals.hold(coming, unexpected)
+        return result
+
+    with Database.open(database.path) as opened, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "run", commit_behind)
+        renewals.renew_now()
+    assert list(renewals._held) == [coming]
+    renewals.renew_now()
+    assert expiries(database)[0] > SYSTEM_CLOCK.now_ms() + 2_000_000
+    end(renewals)

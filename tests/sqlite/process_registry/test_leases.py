@@ -1,10 +1,13 @@
 """Leases at their edges: expiry, clocks that step back, numbers at the end of their range."""
 
+import asyncio
+
 import msgspec
 import pytest
 
-from lash_store.errors import InvalidRecord, ProcessLeaseConflict, ProcessLeaseLost
+from lash_store.errors import InvalidRecord, ProcessLeaseConflict, ProcessLeaseLost, StoreBusy
 from lash_store.records.process_lease import ProcessLeaseCompletion
+from lash_store.sqlite.plan import Plan, PlanResult
 from lash_store.sqlite.process_registry.store import SqliteProcessRegistry
 from tests.clocks import ManualClock
 from tests.process_examples import OK, register
@@ -140,3 +143,57 @@ async def test_what_is_no_text(registry: SqliteProcessRegistry) -> None:
     ):
         with pytest.raises(InvalidRecord):
             await call
+
+
+@pytest.mark.parametrize("held_before", [False, True])
+async def test_a_claim_that_is_cancelled_while_it_commits_is_given_up(
+    registry: SqliteProcessRegistry, monkeypatch: pytest.MonkeyPatch, held_before: bool
+) -> None:
+    await register(registry, "p")
+    if held_before:
+        await registry.claim_process_lease("p", "a", 900_000)
+    connection = registry._connection
+    original = connection.run
+
+    async def run(plan: Plan) -> PlanResult:
+        monkeypatch.setattr(connection, "run", original)
+        await original(plan)
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(connection, "run", run)
+    with pytest.raises(asyncio.CancelledError):
+        await registry.claim_process_lease("p", "a", 900_000)
+    assert (await registry.claim_process_lease("p", "b", 1)).fencing_token == 2 + held_before
+
+
+@pytest.mark.parametrize("turns", range(1, 6))
+async def test_a_claim_that_is_cancelled_twice_at_any_moment_leaves_nothing(
+    registry: SqliteProcessRegistry, turns: int
+) -> None:
+    await register(registry, "p")
+    claiming = asyncio.create_task(registry.claim_process_lease("p", "a", 900_000))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    if claiming.done():
+        return
+    claiming.cancel()
+    await asyncio.sleep(0)
+    claiming.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await claiming
+    await registry.claim_process_lease("p", "b", 1)
+
+
+async def test_a_claim_that_cannot_be_given_up_says_so(
+    registry: SqliteProcessRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await register(registry, "p")
+    errors = iter([asyncio.CancelledError(), StoreBusy(1)])
+
+    async def run(_: Plan) -> PlanResult:
+        raise next(errors)
+
+    monkeypatch.setattr(registry._connection, "run", run)
+    with pytest.raises(asyncio.CancelledError) as cancelled:
+        await registry.claim_process_lease("p", "a", 1)
+    assert any("may stay claimed until its lease ends" in note for note in cancelled.value.__notes__)
