@@ -16,8 +16,8 @@ from lash_store.errors import (
     HandleNotGranted, HeadRevisionConflict, HostEventDeliveryUnavailable, HostEventError, HostEventOccurrenceConflict,
     InvalidHostEventOccurrence, InvalidJsonValue, InvalidPlan, InvalidProcessPayload, InvalidProcessRegistration,
     InvalidRecord, InvalidTriggerPayload, InvalidTriggerSubscription, MissingWakeTarget, NotADatabase,
-    ProcessAlreadyTerminal, ProcessLeaseConflict, ProcessLeaseLost, ProcessRegistrationConflict, ProcessRegistryError,
-    ProcessReplayKeyConflict, ProcessReplayKeyRequired, ProviderInPolicy, QueuedWorkClaimExpired,
+    ProcessAlreadyTerminal, ProcessLeaseConflict, ProcessLeaseLost, ProcessNotVisible, ProcessRegistrationConflict,
+    ProcessRegistryError, ProcessReplayKeyConflict, ProcessReplayKeyRequired, ProviderInPolicy, QueuedWorkClaimExpired,
     RuntimeEffectControllerError, RuntimeTurnCommitConflict, SelectorMismatch, SessionBindingMismatch, StoreBackend,
     StoreBusy, StoreClosed, StoreCorrupt, StoreError, StoreForked, StoreFull, StoreInUse, StoreMisuse, StoreOpenFailed,
     StoreReadOnly, StoreReentered, StoreRemovalFailed, StoreWrongLoop, UndeclaredProcessEvent,
@@ -113,7 +113,8 @@ from lash_store.records.process_output import (
 )
 from lash_store.records.process_wake import TurnCause
 from lash_store.records.process_work import (
-    ObservedProcess, ObservedProcessEvent, ProcessListFilter, ProcessWorkItem, ProcessWorkSnapshot,
+    ObservedProcess, ObservedProcessEvent, ProcessCancelSummary, ProcessListFilter, ProcessWorkItem,
+    ProcessWorkSnapshot,
 )
 from lash_store.records.queue import (
     DeliveryPolicy, MergeKey, MergeKeyGroup, MergeKeyNever, MergeKeyPayloadDefault, QueuedWorkBatch,
@@ -151,6 +152,7 @@ from lash_store.sqlite.effect_host.process_commands import ProcessOperations
 from lash_store.sqlite.host_event_store.router import EffectController, HostEventRouter
 from lash_store.sqlite.host_event_store.store import SqliteHostEventStore
 from lash_store.sqlite.plan import Expect, Otherwise, Plan, PlanResult, Step
+from lash_store.sqlite.process_registry.cancellation import ProcessCancellation
 from lash_store.sqlite.process_registry.store import SqliteProcessRegistry
 from lash_store.sqlite.process_registry.work_observer import ProcessWorkObserver
 from lash_store.sqlite.schema import Schema
@@ -180,19 +182,20 @@ __all__ = [
     "ObservedProcessEvent", "Otherwise", "PartAttachment", "PartKind", "PersistedArtifactKind",
     "PersistedSessionConfig", "PersistedSessionRead", "PersistedTurnState", "Plan", "PlanResult", "PluginOptions",
     "PluginSource", "PreparedProcessEventAppend", "ProcessAlreadyTerminal", "ProcessAwaitOutput",
-    "ProcessAwaitOutputCancelled", "ProcessAwaitOutputFailure", "ProcessAwaitOutputSuccess", "ProcessCommand",
-    "ProcessCommandAwait", "ProcessCommandCancel", "ProcessCommandDeleteSession", "ProcessCommandList",
-    "ProcessCommandSignal", "ProcessCommandStart", "ProcessCommandTransfer", "ProcessEffectOutcome",
-    "ProcessEffectOutcomeAwait", "ProcessEffectOutcomeCancel", "ProcessEffectOutcomeDeleteSession",
-    "ProcessEffectOutcomeList", "ProcessEffectOutcomeSignal", "ProcessEffectOutcomeStart",
-    "ProcessEffectOutcomeTransfer", "ProcessEvent", "ProcessEventAppendRequest", "ProcessEventAppendResult",
-    "ProcessEventSemantics", "ProcessEventSemanticsSpec", "ProcessEventType", "ProcessExecutionContext",
-    "ProcessExternalRef", "ProcessHandleDescriptor", "ProcessHandleGrant", "ProcessHandleGrantEntry", "ProcessInput",
-    "ProcessInputExternal", "ProcessInputLashlangProcess", "ProcessInputSessionTurn", "ProcessInputToolCall",
-    "ProcessLease", "ProcessLeaseCompletion", "ProcessLeaseConflict", "ProcessLeaseLost", "ProcessListFilter",
-    "ProcessListMode", "ProcessOperations", "ProcessProvenance", "ProcessRecord", "ProcessRef", "ProcessRegistration",
-    "ProcessRegistrationConflict", "ProcessRegistryError", "ProcessReplayKeyConflict", "ProcessReplayKeyRequired",
-    "ProcessScope", "ProcessSessionDeleteReport", "ProcessStartGrant", "ProcessStatus", "ProcessStatusCancelled",
+    "ProcessAwaitOutputCancelled", "ProcessAwaitOutputFailure", "ProcessAwaitOutputSuccess", "ProcessCancelSummary",
+    "ProcessCancellation", "ProcessCommand", "ProcessCommandAwait", "ProcessCommandCancel",
+    "ProcessCommandDeleteSession", "ProcessCommandList", "ProcessCommandSignal", "ProcessCommandStart",
+    "ProcessCommandTransfer", "ProcessEffectOutcome", "ProcessEffectOutcomeAwait", "ProcessEffectOutcomeCancel",
+    "ProcessEffectOutcomeDeleteSession", "ProcessEffectOutcomeList", "ProcessEffectOutcomeSignal",
+    "ProcessEffectOutcomeStart", "ProcessEffectOutcomeTransfer", "ProcessEvent", "ProcessEventAppendRequest",
+    "ProcessEventAppendResult", "ProcessEventSemantics", "ProcessEventSemanticsSpec", "ProcessEventType",
+    "ProcessExecutionContext", "ProcessExternalRef", "ProcessHandleDescriptor", "ProcessHandleGrant",
+    "ProcessHandleGrantEntry", "ProcessInput", "ProcessInputExternal", "ProcessInputLashlangProcess",
+    "ProcessInputSessionTurn", "ProcessInputToolCall", "ProcessLease", "ProcessLeaseCompletion", "ProcessLeaseConflict",
+    "ProcessLeaseLost", "ProcessListFilter", "ProcessListMode", "ProcessNotVisible", "ProcessOperations",
+    "ProcessProvenance", "ProcessRecord", "ProcessRef", "ProcessRegistration", "ProcessRegistrationConflict",
+    "ProcessRegistryError", "ProcessReplayKeyConflict", "ProcessReplayKeyRequired", "ProcessScope",
+    "ProcessSessionDeleteReport", "ProcessStartGrant", "ProcessStatus", "ProcessStatusCancelled",
     "ProcessStatusCompleted", "ProcessStatusFailed", "ProcessStatusRunning", "ProcessTerminalSemantics",
     "ProcessTerminalSpec", "ProcessTerminalStatus", "ProcessWake", "ProcessWakeDelivery", "ProcessWakeSpec",
     "ProcessWorkItem", "ProcessWorkObserver", "ProcessWorkSnapshot", "PromptUsage", "ProtocolEvent",

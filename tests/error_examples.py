@@ -127,6 +127,7 @@ EXAMPLES: list[tuple[StoreError, dict[str, object], list[str]]] = [
         {"process_id": "p", "owner_id": "o", "expires_at_epoch_ms": 17},
         ["'p'", "'o'", "17 (epoch ms)"],
     ),
+    (errors.ProcessNotVisible("p", "s"), {"process_id": "p", "session_id": "s"}, ["'p'", "'s'", "not visible"]),
     (errors.ProcessLeaseLost("p"), {"process_id": "p"}, ["'p'", "claim again"]),
     (
         errors.RuntimeEffectControllerError("timeout", "too slow"),

@@ -46,7 +46,8 @@
     │   ├── MissingWakeTarget(process_id, event_type)  the request does not say whom to wake
     │   ├── HandleNotGranted(process_id, session_id)  nothing to be moved from there
     │   ├── ProcessLeaseConflict(process_id, owner_id, expires_at_epoch_ms)  somebody else holds it
-    │   └── ProcessLeaseLost(process_id)  expired, completed or taken over
+    │   ├── ProcessLeaseLost(process_id)  expired, completed or taken over
+    │   └── ProcessNotVisible(process_id, session_id)  the session has no handle on it
     ├── RuntimeEffectControllerError(code, message)  an effect failed; a verdict that is recorded
     │   └── EffectRefused  what the host says on its own account
     │       ├── EffectEnvelopeChanged(scope_id, replay_key, paths)  recorded with another envelope
@@ -93,6 +94,7 @@ from lash_store.errors.process import (
     ProcessAlreadyTerminal,
     ProcessLeaseConflict,
     ProcessLeaseLost,
+    ProcessNotVisible,
     ProcessRegistrationConflict,
     ProcessRegistryError,
     ProcessReplayKeyConflict,
@@ -169,6 +171,7 @@ __all__ = [
     "ProcessAlreadyTerminal",
     "ProcessLeaseConflict",
     "ProcessLeaseLost",
+    "ProcessNotVisible",
     "ProcessRegistrationConflict",
     "ProcessRegistryError",
     "ProcessReplayKeyConflict",

@@ -140,3 +140,14 @@ class ProcessLeaseLost(ProcessRegistryError):
             f"the lease on process {process_id!r} is missing or expired; stop its work, write nothing and claim again"
         )
         self.process_id = process_id
+
+
+class ProcessNotVisible(ProcessRegistryError):
+    """The session `session_id` has no handle on the process `process_id`; nothing was asked of it."""
+
+    def __init__(self, process_id: str, session_id: str) -> None:
+        super().__init__(
+            f"the process {process_id!r} is not visible to session {session_id!r}; grant it a handle, or check the id"
+        )
+        self.process_id = process_id
+        self.session_id = session_id

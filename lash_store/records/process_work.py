@@ -55,6 +55,13 @@ class ProcessWorkItem(Record, frozen=True):
     label: str
 
 
+class ProcessCancelSummary(Record, frozen=True):
+    """A process that was asked to end, and the label of the status that it had by then."""
+
+    process_id: str
+    status: str
+
+
 class ProcessWorkSnapshot(Record, frozen=True):
     """What a session may address: the processes changed last come first."""
 

@@ -51,6 +51,7 @@ from lash_store.records.process_wake import TurnCause
 from lash_store.records.process_work import (
     ObservedProcess,
     ObservedProcessEvent,
+    ProcessCancelSummary,
     ProcessWorkItem,
     ProcessWorkSnapshot,
 )
@@ -177,5 +178,6 @@ RECORDS: Final[list[Any]] = [
     OBSERVED,
     OBSERVED_EVENT,
     ITEM,
+    ProcessCancelSummary("p", "running"),
     ProcessWorkSnapshot("s", ["p"], [ITEM]),
 ]
