@@ -4,7 +4,7 @@ import asyncio
 import gc
 import signal
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -299,6 +299,15 @@ def test_the_interpreter_ends_with_a_handle_open(end: str, path: Path) -> None:
         assert database.call(lambda connection: connection.pragma("integrity_check")) == "ok"
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Have SIGINT raise KeyboardInterrupt, also where a shell has started all this in the background, deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_while_waiting_for_the_writer_leaves_it_usable(path: Path) -> None:
     entered, leave = threading.Event(), threading.Event()
 
