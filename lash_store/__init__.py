@@ -10,6 +10,7 @@ from lash_store.codecs.host_event_ids import (
     default_host_event_source_key, deterministic_delivery_process_id, deterministic_occurrence_id,
     empty_host_event_source_key, host_event_occurrence_request_hash, host_event_source_type,
 )
+from lash_store.codecs.ids import wake_source_key
 from lash_store.errors import (
     AnotherKindOfDatabase, ArtifactDecodeFailed, ArtifactEncodeFailed, BlobMissing, ConstraintViolation,
     DuplicateHostEvent, EffectEnvelopeChanged, EffectLeaseLost, EffectRefused, EffectRowCorrupt, GuardFailed,
@@ -236,6 +237,6 @@ __all__ = [
     "prepare_process_event_append", "prepare_process_registration", "process_command_effect_id",
     "process_command_invocation", "process_event_payload_hash", "process_wake_input_from_event_payload",
     "process_wake_turn_cause", "process_wake_turn_text", "replace_active_messages", "tool_call_invocation",
-    "tool_retry_sleep_invocation", "turn_effect_invocation",
+    "tool_retry_sleep_invocation", "turn_effect_invocation", "wake_source_key",
 ]
 # fmt: on

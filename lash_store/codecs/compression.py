@@ -34,9 +34,8 @@ def is_compressed(descriptor: BlobArtifactDescriptor, length: int, profile: Blob
 def deflate(content: bytes) -> bytes:
     """A zlib stream (RFC 1950); any valid one will do. It is kept even where it is the longer form.
 
-    With the extra `fast`, ISA-L makes it, in a fifth of the time; else zlib at level 3, which takes half of the default
-    level's time, with a window and tables no larger than the content: to clear large ones takes longer than to
-    compress 4 KiB.
+    With the extra `fast`, ISA-L makes it, in a fifth of the default level's time; else zlib at level 3, in half of it,
+    with a window and tables no larger than the content: to clear large ones takes longer than to compress 4 KiB.
     """
     if _isal is not None:
         return _isal(content, _ISAL_LEVEL)
