@@ -1,5 +1,7 @@
 """The log stays bounded while writing goes on, a long reader only holds it up, and the thread ends with the handle."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -67,12 +69,75 @@ def test_the_log_stays_bounded_under_steady_writing(tmp_path: Path, page_size: i
         most, stats = write(database, 160 * MIB, each)
         assert most < WAL_SIZE_LIMIT + SLACK
         assert stats.checkpoints > 0
-        assert stats.restarts > 0
         assert stats.checkpoint_errors == 0
         assert len(checkpointers()) == 1
     assert checkpointers() == []
     assert [path.name for path in tmp_path.iterdir()] == ["x.db"]
     assert (tmp_path / "x.db").stat().st_size < 2 * each + 3 * 65536
+
+
+# Byte 121 of the -shm file is SQLite's lock for whoever does a checkpoint.
+OTHER_CHECKPOINT = """
+import fcntl, sys
+with open(sys.argv[1], "r+b") as shared:
+    fcntl.lockf(shared, fcntl.LOCK_EX, 1, 121)
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def others() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Processes that end with the test."""
+    started: list[subprocess.Popen[bytes]] = []
+    yield started
+    for process in started:
+        process.communicate(timeout=PATIENCE_S)
+
+
+def hold_checkpoints(others: list[subprocess.Popen[bytes]], path: Path) -> None:
+    """Another process is at a checkpoint from now on, until its input ends: a disk that is long at its fsync."""
+    arguments = [sys.executable, "-c", OTHER_CHECKPOINT, f"{path}-shm"]
+    others.append(subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+    assert others[0].stdout is not None
+    assert others[0].stdout.readline() == b"held\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the lock of the other process is a POSIX one")
+@pytest.mark.parametrize("writers", [1, 3])
+def test_writers_wait_for_a_checkpoint_that_takes_long(
+    tmp_path: Path, threads: ThreadPoolExecutor, others: list[subprocess.Popen[bytes]], writers: int
+) -> None:
+    create(tmp_path / "x.db", 4096)
+    with Database.open(tmp_path / "x.db") as database:
+        database.run(overwrite(100))
+        hold_checkpoints(others, tmp_path / "x.db")
+        writing = [threads.submit(write, database, 160 * MIB // writers, 300_000) for _ in range(writers)]
+        await_true(lambda: database.stats().wal_bytes > 40 * MIB)
+        await_true(lambda: not _grows(database))
+        others[0].communicate(timeout=PATIENCE_S)
+        most = max(one.result(PATIENCE_S)[0] for one in writing)
+        assert most < WAL_SIZE_LIMIT + SLACK
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the lock of the other process is a POSIX one")
+def test_a_process_that_stopped_at_its_checkpoint_does_not_stop_the_others(
+    tmp_path: Path, others: list[subprocess.Popen[bytes]]
+) -> None:
+    create(tmp_path / "x.db", 4096)
+    with Database.open(tmp_path / "x.db") as database:
+        database.run(overwrite(100))
+        hold_checkpoints(others, tmp_path / "x.db")
+        most, stats = write(database, 80 * MIB, 300_000)
+        assert most > WAL_SIZE_LIMIT + SLACK
+        assert stats.checkpoints == stats.checkpoint_errors == 0
+
+
+def _grows(database: Database) -> bool:
+    """Whether anything is committed in a tenth of a second."""
+    before = database.stats().commits
+    threading.Event().wait(0.1)
+    return database.stats().commits > before
 
 
 def test_short_writing_starts_no_checkpointer(tmp_path: Path) -> None:

@@ -117,6 +117,7 @@ class Executor:
         try:
             if not self._role.enter(job):
                 raise StoreClosed(path=self._path)
+            self._wal.hold_back(self._connection)
             self._busy.lease(job.enqueued_ns)
         except BaseException:
             self._desert(job)
@@ -158,6 +159,7 @@ class Executor:
                 if calls is None:
                     return None
                 if calls:
+                    self._wal.hold_back(self._connection)
                     self._busy.lease(calls[0].enqueued_ns)
                     return calls
                 self._carry(session)
@@ -244,6 +246,7 @@ class Executor:
 
     def _carry(self, holder: object) -> None:
         """Run one batch with the role held by `holder`, answer it and pass the role on."""
+        self._wal.hold_back(self._connection)
         members = self._role.collect(holder)
         fault: Exception | None = None
         try:

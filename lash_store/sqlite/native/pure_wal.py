@@ -17,7 +17,9 @@ from lash_store.sqlite.native.pure_busy import BusyWait
 _CHECKPOINT_BYTES: Final = 4 * 1024 * 1024  # of pages not copied back
 _RESTART_BYTES: Final = 16 * 1024 * 1024  # of pages in the log
 _LIMIT_BYTES: Final = 48 * 1024 * 1024  # of pages in the log: writers must not go on so fast
+_HAND_PAUSE_S: Final = 0.005
 _GIVE_WAY_S: Final = 0.002
+_PATIENCE_S: Final = 5.0  # with somebody else's checkpoint: a slow disk's fsync may take seconds
 _LOCK_BUDGET_MS: Final = 1000
 _RETRY_MIN_S: Final = 0.05
 _RETRY_MAX_S: Final = 1.0
@@ -30,7 +32,8 @@ class WalWatch:
         self._checkpoint_pages = _CHECKPOINT_BYTES // page_size
         self._restart_pages = _RESTART_BYTES // page_size
         self._limit_pages = _LIMIT_BYTES // page_size
-        self._pinned = False
+        self._hand_due_s = 0.0
+        self._patience_s = _PATIENCE_S
         self._start_checkpointer = start_checkpointer
         self._due = threading.Condition(threading.Lock())
         self._commits = 0
@@ -74,8 +77,27 @@ class WalWatch:
                 # The commits stand, and a long log harms none of them: count it, and ask again after the next batch.
                 self.errors += 1
                 self._started = False
-        if self.pages > self._limit_pages and not self._pinned:
-            time.sleep(_GIVE_WAY_S)  # the checkpointer does not keep up: let that thread have the processor
+
+    def hold_back(self, writer: apsw.Connection) -> None:
+        """Before a transaction of `writer`, with the role held: keep to the pace of the disk.
+
+        If the log outgrows the checkpointer, which on a crowded machine may get no processor, or be long at its fsync,
+        the writer does a checkpoint itself or waits for the one that is under way. A log that a reader pins cannot be
+        helped this way, so it is not tried all the time; and a process that was stopped in the middle of its checkpoint
+        must not stop the others for ever: whoever waited for it in vain waits half as long the next time.
+        """
+        began_s = time.monotonic()
+        if self.pages <= self._limit_pages or began_s < self._hand_due_s:
+            return
+        while not self._stopped:
+            if self._lend_a_hand(writer):
+                self._hand_due_s = time.monotonic() + _HAND_PAUSE_S
+                self._patience_s = _PATIENCE_S
+                return
+            time.sleep(_GIVE_WAY_S)
+            if time.monotonic() - began_s >= self._patience_s:
+                self._patience_s /= 2
+                return
 
     def serve(self, locker: apsw.Connection, checkpointer: apsw.Connection) -> None:
         """The checkpointer's loop, until `stop`."""
@@ -110,7 +132,6 @@ class WalWatch:
             # Not a page further than the last time: a reader holds the log, and the write lock would not help.
             if self.pages > self._restart_pages and (complete or self._copied != copied_before):
                 complete = self._restart(locker, checkpointer)
-            self._pinned = not complete
             return complete
         except apsw.BusyError:
             return False
@@ -128,6 +149,16 @@ class WalWatch:
         finally:
             locker.execute("ROLLBACK")
 
+    def _lend_a_hand(self, writer: apsw.Connection) -> bool:
+        """A checkpoint by the writer; False if somebody else is at one."""
+        try:
+            self._checkpoint(writer)
+        except apsw.BusyError:
+            return False
+        except apsw.Error:
+            return True  # the checkpointer meets it as well, and counts it; the log only grows
+        return True
+
     def _checkpoint(self, checkpointer: apsw.Connection) -> bool:
         # A connection that has not read since the file became WAL does not know of the log, and would copy nothing.
         checkpointer.pragma("schema_version")
@@ -139,5 +170,5 @@ class WalWatch:
             if seen == self._commits:
                 self.pages = max(0, pages)
             self._copied = min(max(0, copied), self.pages)
-        self.checkpoints += 1
+            self.checkpoints += 1
         return copied >= pages

@@ -18,10 +18,18 @@
 #define LONGEST_PAUSE_NS (1000 * LASH_NS_PER_MS)
 #define HAND_PAUSE_NS (5 * LASH_NS_PER_MS)
 #define GIVE_WAY_NS (2 * LASH_NS_PER_MS)
+#define PATIENCE_NS (5000 * LASH_NS_PER_MS) /* with somebody else's checkpoint: a slow disk's fsync may take seconds */
+#define MOST_IMPATIENT 12                   /* halvings: about a millisecond is left */
 
 static int64_t bytes_of(const lash_executor *executor, int64_t frames)
 {
     return frames * executor->page_size;
+}
+
+static int64_t log_bytes(const lash_executor *executor)
+{
+    const lash_handoff *handoff = &executor->handoff;
+    return bytes_of(executor, handoff->last_frame ? (int64_t)lash_handoff_frames(handoff) : executor->wal_frames);
 }
 
 static int is_due(const lash_executor *executor)
@@ -32,19 +40,27 @@ static int is_due(const lash_executor *executor)
 }
 
 /* Holds the writers back to the pace of the disk when the log outgrows the checkpointer, which on a crowded machine may
- * get no processor. A log that a reader pins cannot be helped this way, so it is not tried all the time. */
+ * get no processor, or be long at its fsync. A log that a reader pins cannot be helped this way, so it is not tried all
+ * the time; and a process that was stopped in the middle of its checkpoint must not stop the others for ever: whoever
+ * waited for it in vain waits half as long the next time. */
 static void lend_a_hand(lash_executor *executor)
 {
-    int frames, copied;
-    uint64_t now = lash_now_ns();
-    if (bytes_of(executor, lash_handoff_frames(&executor->handoff)) < LIMIT_BYTES || now < executor->hand_due) {
+    uint64_t began = lash_now_ns();
+    if (began < executor->hand_due) {
         return;
     }
-    int rc = sqlite3_wal_checkpoint_v2(executor->db, "main", SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
-    if (rc == SQLITE_OK) {
-        executor->hand_due = lash_now_ns() + HAND_PAUSE_NS;
-    } else {
+    while (executor->state == RUNNING && log_bytes(executor) >= LIMIT_BYTES) {
+        int rc = sqlite3_wal_checkpoint_v2(executor->db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+        if ((rc & 0xff) != SQLITE_BUSY) {
+            executor->hand_due = lash_now_ns() + HAND_PAUSE_NS;
+            executor->hand_impatience = 0;
+            return;
+        }
         lash_sleep_ns(GIVE_WAY_NS); /* somebody is at it: let that thread have the processor */
+        if (lash_now_ns() - began >= PATIENCE_NS >> executor->hand_impatience) {
+            executor->hand_impatience += executor->hand_impatience < MOST_IMPATIENT;
+            return;
+        }
     }
 }
 

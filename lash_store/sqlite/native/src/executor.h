@@ -90,7 +90,8 @@ struct lash_executor {
     sqlite3_stmt *release;
     sqlite3_stmt *rollback_to;
     lash_handoff handoff;
-    uint64_t hand_due; /* when this writer may do a checkpoint itself again */
+    uint64_t hand_due;   /* when this writer may do a checkpoint itself again */
+    int hand_impatience; /* how often in a row it waited in vain for somebody else's */
     int wal_frames; /* as the WAL hook last told */
     int64_t commits;
     int64_t batches;
