@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from lash_store.records.process_event import ProcessEvent
 from lash_store.sqlite.ops import processes
 from lash_store.sqlite.ops.integers import column_integer
@@ -24,10 +26,12 @@ CREATE TABLE IF NOT EXISTS process_wake_acks (
 }
 
 _ACKNOWLEDGE: Final = "INSERT OR IGNORE INTO process_wake_acks (process_id, sequence) VALUES (?1, ?2)"
-# What is no JSON comes along, so that reading it says so.
+# Only the types that may wake are looked at, through their index: most events of a log are of other types. What is no
+# JSON comes along, so that reading it says so.
 _WAKES_AFTER: Final = """
-SELECT event.sequence, event.event_json FROM process_events AS event
-WHERE event.process_id = ?1 AND event.sequence > ?2
+SELECT event.sequence, event.event_json
+FROM json_each(?3) AS waking CROSS JOIN process_events AS event
+WHERE event.process_id = ?1 AND event.event_type = waking.value AND event.sequence > ?2
     AND CASE WHEN json_valid(event.event_json) THEN event.event_json ->> '$.semantics.wake' IS NOT NULL ELSE true END
     AND NOT EXISTS (
         SELECT 1 FROM process_wake_acks AS ack
@@ -45,6 +49,7 @@ def prepare_ack(process_id: str, sequence: int) -> Plan:
 
 def read_wakes_after(connection: "apsw.Connection", process_id: str, after_sequence: int) -> list[ProcessEvent]:
     """The waking events behind a sequence that are not acknowledged, in order. Raises UnknownProcess, StoreCorrupt."""
-    processes.require_process(connection, process_id)
-    rows = connection.execute(_WAKES_AFTER, (process_id, after_sequence))
+    record = processes.read_process(connection, process_id)
+    waking = sorted({declared.name for declared in record.event_types if declared.semantics.wake is not None})
+    rows = connection.execute(_WAKES_AFTER, (process_id, after_sequence, msgspec.json.encode(waking).decode()))
     return [event_of(process_id, *row) for row in rows]
