@@ -22,7 +22,7 @@ from lash_store.errors import (
     RuntimeEffectControllerError, RuntimeTurnCommitConflict, SelectorMismatch, SessionBindingMismatch, StoreBackend,
     StoreBusy, StoreClosed, StoreCorrupt, StoreError, StoreForked, StoreFull, StoreInUse, StoreMisuse, StoreOpenFailed,
     StoreReadOnly, StoreReentered, StoreRemovalFailed, StoreWrongLoop, UndeclaredProcessEvent,
-    UnknownHostEventOccurrence, UnknownProcess, UnknownTriggerDelivery, UnsupportedReadScope,
+    UnknownHostEventOccurrence, UnknownLeafNode, UnknownProcess, UnknownTriggerDelivery, UnsupportedReadScope,
     UnsupportedRecordSchemaVersion, UnsupportedSchemaVersion, WalUnavailable,
 )
 from lash_store.records.artifacts import (
@@ -227,7 +227,7 @@ __all__ = [
     "TriggerDeliveryState", "TriggerInputBinding", "TriggerInputBindingEvent", "TriggerInputBindingFixed",
     "TriggerRegistration", "TriggerRegistrationTarget", "TriggerSubscriptionDraft", "TriggerSubscriptionFilter",
     "TriggerSubscriptionRecord", "TriggerTargetIdentity", "TurnCause", "Unchanged", "UndeclaredProcessEvent",
-    "UnknownHostEventOccurrence", "UnknownProcess", "UnknownTriggerDelivery", "UnsupportedReadScope",
+    "UnknownHostEventOccurrence", "UnknownLeafNode", "UnknownProcess", "UnknownTriggerDelivery", "UnsupportedReadScope",
     "UnsupportedRecordSchemaVersion", "UnsupportedSchemaVersion", "VacuumReport", "WalUnavailable", "active_path",
     "active_read_model", "append_to_graph", "default_host_event_source_key", "default_process_event_types",
     "deterministic_delivery_process_id", "deterministic_occurrence_id", "direct_call_discriminator",

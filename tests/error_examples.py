@@ -11,6 +11,11 @@ EXAMPLES: list[tuple[StoreError, dict[str, object], list[str]]] = [
     (errors.WalUnavailable(PATH, "memory"), {"path": PATH, "mode": "memory"}, [PATH, "memory", "write-ahead"]),
     (errors.StoreClosed(PATH), {"path": PATH}, [PATH, "closed"]),
     (errors.StoreMisuse("not here"), {"reason": "not here"}, ["not here"]),
+    (
+        errors.UnknownLeafNode("s", "m2"),
+        {"session_id": "s", "leaf_node_id": "m2"},
+        ["'s'", "'m2'", "with_appended_nodes"],
+    ),
     (errors.StoreForked(PATH), {"path": PATH}, [PATH, "parent process"]),
     (errors.StoreWrongLoop(PATH), {"path": PATH}, [PATH, "event loop"]),
     (errors.StoreReentered(PATH), {"path": PATH}, [PATH, "already held"]),

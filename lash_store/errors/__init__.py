@@ -26,6 +26,7 @@
     ├── HeadRevisionConflict(expected, actual)  somebody else has committed
     ├── RuntimeTurnCommitConflict(session_id, turn_id)  the turn was committed with other content
     ├── QueuedWorkClaimExpired(session_id, claim_id)  the claim no longer holds its batches
+    ├── UnknownLeafNode(session_id, leaf_node_id)  the leaf is no node
     ├── UnsupportedReadScope(scope)  a scope that the store cannot serve
     ├── UnsupportedRecordSchemaVersion(record_kind, actual, expected)  a record of another version
     ├── BlobMissing(ref)  a ref without a value, and nothing stored
@@ -111,6 +112,7 @@ from lash_store.errors.session import (
     QueuedWorkClaimExpired,
     RuntimeTurnCommitConflict,
     SessionBindingMismatch,
+    UnknownLeafNode,
     UnsupportedReadScope,
     UnsupportedRecordSchemaVersion,
     UnsupportedSchemaVersion,
@@ -198,6 +200,7 @@ __all__ = [
     "StoreWrongLoop",
     "UndeclaredProcessEvent",
     "UnknownHostEventOccurrence",
+    "UnknownLeafNode",
     "UnknownProcess",
     "UnknownTriggerDelivery",
     "UnsupportedReadScope",

@@ -76,6 +76,21 @@ class QueuedWorkClaimExpired(StoreError):
         self.claim_id = claim_id
 
 
+class UnknownLeafNode(StoreError):
+    """A commit for `session_id` moves the leaf to `leaf_node_id`, which is no node of the stored graph nor of its own.
+
+    Nothing was written.
+    """
+
+    def __init__(self, session_id: str, leaf_node_id: str) -> None:
+        super().__init__(
+            f"the leaf {leaf_node_id!r} is no node of session {session_id!r}, nor one that the commit brings; append the "
+            "new nodes with with_appended_nodes, or mend the leaf with heal_orphaned_leaf"
+        )
+        self.session_id = session_id
+        self.leaf_node_id = leaf_node_id
+
+
 class UnsupportedReadScope(StoreError):
     """A store cannot serve the read scope `scope`; the SQLite store serves all."""
 

@@ -83,7 +83,8 @@ class RuntimeCommit(Record, frozen=True, kw_only=True):
     def persisted_state(cls, state: RuntimeSessionState, usage_deltas: Sequence[TokenLedgerEntry] = ()) -> Self:
         """The commit that writes `state`: it expects the revision last seen and carries no stamp and no completions.
 
-        The whole graph is written if no revision was seen yet, or if the state asks for it; else only the leaf.
+        A state that has seen none expects none, so its commit replaces whatever is there (specification 4.30): whoever
+        means to make the first one says so by `with_expected_head_revision(0)`. The whole graph is written if no revision was seen yet, or if the state asks for it; else only the leaf.
         """
         whole = state.replace_graph or state.head_revision is None
         leaf = state.graph.leaf_node_id
@@ -97,6 +98,10 @@ class RuntimeCommit(Record, frozen=True, kw_only=True):
             checkpoint=_checkpoint_of(state),
             usage_deltas=list(usage_deltas),
         )
+
+    def with_expected_head_revision(self, revision: int | None) -> Self:
+        """A copy that applies to this revision only; 0 to a session that has no head yet, None to any revision."""
+        return msgspec.structs.replace(self, expected_head_revision=revision)
 
     def with_appended_nodes(self, nodes: Sequence[SessionNodeRecord]) -> Self:
         """A copy that appends these nodes, in order, instead of writing the whole graph; the last one is the leaf.

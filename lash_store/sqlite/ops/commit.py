@@ -16,17 +16,27 @@ from lash_store.errors import (
     RuntimeTurnCommitConflict,
     SessionBindingMismatch,
     StoreError,
+    UnknownLeafNode,
 )
 from lash_store.records.artifacts import BlobProfile
 from lash_store.records.checkpoint import HydratedSessionCheckpoint
-from lash_store.records.commit import Append, GraphCommitDelta, ReplaceFull, RuntimeCommit, RuntimeTurnCommitStamp
+from lash_store.records.commit import (
+    Append,
+    GraphCommitDelta,
+    ReplaceFull,
+    RuntimeCommit,
+    RuntimeTurnCommitStamp,
+    Unchanged,
+)
 from lash_store.records.commit_result import RuntimeCommitResult
+from lash_store.records.graph import SessionNodeRecord
 from lash_store.records.head import SessionHeadMeta
 from lash_store.records.queue import QueuedWorkCompletion
 from lash_store.rules.reachability import refs_of
 from lash_store.sqlite.ops import attachments, checkpoints, graph, head, queue_completion, turn_commits, usage
 from lash_store.sqlite.ops.arguments import record_of, records_of
 from lash_store.sqlite.ops.integers import column_integer
+from lash_store.sqlite.ops.texts import column_text
 from lash_store.sqlite.plan import Expect, Plan, PlanResult, Step
 
 if TYPE_CHECKING:
@@ -77,9 +87,10 @@ def prepare(commit: RuntimeCommit, profile: BlobProfile, known: Known) -> Prepar
         expected = column_integer("RuntimeCommit", "expected_head_revision", commit.expected_head_revision)
         steps.append(head.revision_step(expected))
     steps += _completion_steps(commit)
+    steps += _leaf_steps(commit.graph)
     steps += checkpoints.write_steps(checkpoint, known.carried)
     steps += usage.insert_steps(commit.usage_deltas)
-    steps += _graph_steps(commit)
+    steps += _graph_steps(commit.graph)
     steps.append(head.advance_step(_head_of(commit, checkpoint.checkpoint_ref)))
     steps += attachments.commit_refs_steps(commit.session_id, commit.committed_attachment_ids)
     if stamp is not None:
@@ -113,6 +124,8 @@ def refusal(prepared: PreparedCommit, failed: GuardFailed) -> StoreError:
         return SessionBindingMismatch(row[0], commit.session_id)
     if failed.name == head.REVISION:
         return HeadRevisionConflict(commit.expected_head_revision, row[0])
+    if failed.name == head.LEAF:
+        return UnknownLeafNode(commit.session_id, str(commit.graph.leaf_node_id))
     if failed.name == _FOREIGN_STAMP and commit.turn_commit is not None:
         return RuntimeTurnCommitConflict(commit.turn_commit.session_id, commit.turn_commit.turn_id)
     if failed.name.startswith(_FOREIGN_CLAIM):
@@ -142,10 +155,17 @@ def _completion_steps(commit: RuntimeCommit) -> Sequence[Step]:
     return queue_completion.completion_steps(claims)
 
 
-def _graph_steps(commit: RuntimeCommit) -> list[Step]:
-    delta = commit.graph
+def _leaf_steps(delta: GraphCommitDelta) -> list[Step]:
     if not isinstance(delta, GraphCommitDelta):
         raise InvalidRecord("RuntimeCommit", "$.graph", f"expected a graph delta, got a {type(delta).__name__}")
+    leaf, nodes = delta.leaf_node_id, () if isinstance(delta, Unchanged) else records_of(SessionNodeRecord, delta.nodes)
+    if leaf is None or any(node.node_id == leaf for node in reversed(nodes)):
+        return []
+    key = column_text("RuntimeCommit", "leaf_node_id", leaf)
+    return [head.leaf_step(key, among_stored=not isinstance(delta, ReplaceFull))]
+
+
+def _graph_steps(delta: GraphCommitDelta) -> list[Step]:
     if isinstance(delta, ReplaceFull):
         return graph.replace_steps(delta.nodes)
     return graph.append_steps(delta.nodes if isinstance(delta, Append) else ())

@@ -46,6 +46,14 @@ WHERE head_revision IS NOT ?1 OR typeof(head_revision) <> 'integer' OR head_revi
 _OTHER_REVISION: Final = """
 SELECT revision FROM (SELECT coalesce(max(head_revision), 0) AS revision FROM session_head) WHERE revision <> ?1
 """
+# A leaf that is no node makes the active path empty: nobody means that. One that the head has already may stay.
+_NO_NODE: Final = """
+SELECT 1
+WHERE NOT (?2 AND EXISTS (SELECT 1 FROM graph_nodes WHERE node_id = ?1 AND tombstoned = 0))
+    AND NOT EXISTS (
+        SELECT 1 FROM session_head WHERE CASE WHEN json_valid(head_json) THEN head_json ->> '$.leaf_node_id' = ?1 END
+    )
+"""
 # The two numbers that only the lock knows are put between the three parts of a text that was made before it.
 _WRITE: Final = """
 INSERT INTO session_head (singleton, session_id, head_json, head_revision)
@@ -66,6 +74,7 @@ ON CONFLICT (singleton) DO UPDATE SET
 BINDING: Final = "binding"
 READABLE: Final = "readable head"
 REVISION: Final = "revision"
+LEAF: Final = "leaf"
 _LAST: Final = COLUMN_MAX - 1
 
 
@@ -111,6 +120,11 @@ def identity_steps(session_id: str, seen_revision: int | None, *, strictly: bool
 def revision_step(expected: int) -> Step:
     """The guard REVISION: the head is at `expected`; a head that is not there is at 0."""
     return Step(_OTHER_REVISION, (expected,), expect=Expect.NO_ROW, name=REVISION)
+
+
+def leaf_step(leaf_node_id: str, *, among_stored: bool) -> Step:
+    """The guard LEAF: the leaf is the head's already, or, `among_stored`, a visible node."""
+    return Step(_NO_NODE, (leaf_node_id, int(among_stored)), expect=Expect.NO_ROW, name=LEAF)
 
 
 def advance_step(head: SessionHeadMeta) -> Step:

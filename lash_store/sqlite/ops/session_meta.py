@@ -8,6 +8,7 @@ from lash_store.records.record import read_json
 from lash_store.records.session_meta import SessionMeta, SessionPickerInfo, SessionRelation, SessionRelationRoot
 from lash_store.rules.picker import first_text
 from lash_store.sqlite.ops.arguments import record_of
+from lash_store.sqlite.ops.texts import texts_read
 from lash_store.sqlite.plan import Step
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ CREATE INDEX IF NOT EXISTS lash_graph_user_messages ON graph_nodes (seq) WHERE {
 }
 
 _READ: Final = "SELECT session_id, session_name, created_at, model, cwd, relation_json FROM session_meta"
+_READ_SESSION: Final = "SELECT session_id FROM session_meta"
 _INSERT: Final = """
 INSERT INTO session_meta (singleton, session_id, session_name, created_at, model, cwd, relation_json)
 VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)
@@ -71,6 +73,13 @@ def read_meta(connection: "apsw.Connection") -> SessionMeta | None:
     except InvalidRecord as damage:
         raise StoreCorrupt("session meta", "session_meta") from damage
     return meta
+
+
+def read_named_session(connection: "apsw.Connection") -> str | None:
+    """The session that the row is of, whatever else it says; None without a row. Raises StoreCorrupt."""
+    with texts_read("session meta", "session_meta"):
+        rows: list[tuple[str]] = connection.execute(_READ_SESSION).fetchall()
+    return rows[0][0] if rows else None
 
 
 def read_picker_info(connection: "apsw.Connection") -> SessionPickerInfo | None:

@@ -1,12 +1,15 @@
 """Receipts of stamped turns, by which a commit that is sent again is known (specification 2.6, 4.7, 4.8)."""
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lash_store.codecs.checkpoint import EncodedCheckpoint
 from lash_store.errors import InvalidRecord, RuntimeTurnCommitConflict, StoreCorrupt
 from lash_store.records.commit import RuntimeTurnCommitStamp
 from lash_store.records.commit_result import RuntimeCommitResult
 from lash_store.sqlite.plan import Expect, Otherwise, Step
+
+if TYPE_CHECKING:
+    import apsw
 
 TABLES: Final = {
     "runtime_turn_commits": """
@@ -39,10 +42,13 @@ def replayed(stamp: RuntimeTurnCommitStamp, row: tuple[Any, ...]) -> RuntimeComm
     stored_hash, result_json = row
     if stored_hash != stamp.turn_commit_hash:
         raise RuntimeTurnCommitConflict(stamp.session_id, stamp.turn_id)
-    try:
-        return RuntimeCommitResult.from_json(result_json)
-    except InvalidRecord as damage:
-        raise StoreCorrupt("turn commit result", f"{stamp.session_id}/{stamp.turn_id}") from damage
+    return _result(stamp.session_id, stamp.turn_id, result_json)
+
+
+def read_result(connection: "apsw.Connection", session_id: str, turn_id: str) -> RuntimeCommitResult | None:
+    """The stored result of a turn; None without a receipt. Raises StoreCorrupt."""
+    rows: list[tuple[str, bytes]] = connection.execute(_FIND, (session_id, turn_id)).fetchall()
+    return _result(session_id, turn_id, rows[0][1]) if rows else None
 
 
 def insert_step(stamp: RuntimeTurnCommitStamp, checkpoint: EncodedCheckpoint) -> Step:
@@ -50,3 +56,10 @@ def insert_step(stamp: RuntimeTurnCommitStamp, checkpoint: EncodedCheckpoint) ->
     text = RuntimeCommitResult(0, checkpoint.checkpoint_ref, checkpoint.manifest).to_json().decode()
     before, after = '{"head_revision":', text.removeprefix('{"head_revision":0')
     return Step(_INSERT, (stamp.session_id, stamp.turn_id, stamp.turn_commit_hash, before, after))
+
+
+def _result(session_id: str, turn_id: str, result_json: bytes) -> RuntimeCommitResult:
+    try:
+        return RuntimeCommitResult.from_json(result_json)
+    except InvalidRecord as damage:
+        raise StoreCorrupt("turn commit result", f"{session_id}/{turn_id}") from damage

@@ -5,14 +5,14 @@ from functools import partial
 from typing import Final
 
 from lash_store.codecs.checkpoint import EncodedCheckpoint, encode_checkpoint
-from lash_store.errors import BlobMissing, GuardFailed, UnsupportedReadScope
+from lash_store.errors import BlobMissing, GuardFailed, SessionBindingMismatch, UnsupportedReadScope
 from lash_store.records.artifacts import BlobProfile
 from lash_store.records.checkpoint import HydratedSessionCheckpoint, SessionCheckpoint
 from lash_store.records.commit import RuntimeCommit
 from lash_store.records.commit_result import RuntimeCommitResult
 from lash_store.records.graph import SessionNodeRecord
 from lash_store.records.head import ActivePath, FullGraph, PersistedSessionRead, ReadScope
-from lash_store.sqlite.ops import checkpoints, graph, head, load
+from lash_store.sqlite.ops import checkpoints, graph, head, load, session_meta, turn_commits
 from lash_store.sqlite.ops import commit as commit_ops
 from lash_store.sqlite.ops.arguments import record_of
 from lash_store.sqlite.ops.commit import Known, PreparedCommit
@@ -33,6 +33,8 @@ class TurnOperations(MaintenanceOperations):
     _looking: asyncio.Lock
     # The head of which session, at which revision, this handle has written or read last; to be verified by plans.
     _seen: tuple[str, int] | None = None
+    # Without a head: the session that the row of names is of.
+    _named: str | None = None
 
     async def load_session(self, scope: ReadScope = _EVERYTHING) -> PersistedSessionRead | None:
         """The session, read in one snapshot; None if it was never committed.
@@ -63,9 +65,11 @@ class TurnOperations(MaintenanceOperations):
         With automatic collection, the commit whose turn it is waits for that, too.
 
         A stamped commit that was made before gives the stored result again and writes nothing. Raises, in this order,
-        SessionBindingMismatch, RuntimeTurnCommitConflict (another content under the same turn id, or a stamp of another
+        SessionBindingMismatch (the head, or where there is none the row of names, is another session's),
+        RuntimeTurnCommitConflict (another content under the same turn id, or a stamp of another
         session), HeadRevisionConflict (somebody else has committed), QueuedWorkClaimExpired (a completion is not
-        exactly what its claim holds), BlobMissing (a ref without a value that neither is stored nor stood in the head),
+        exactly what its claim holds; a claim that has expired still completes if nobody has taken its batches),
+        UnknownLeafNode (the leaf is neither stored nor brought along), BlobMissing (a ref without a value that neither is stored nor stood in the head),
         and ConstraintViolation for a node id that is taken. InvalidRecord and InvalidJsonValue come before all of them,
         StoreBusy, StoreFull and StoreCorrupt as from any write.
         """
@@ -73,6 +77,8 @@ class TurnOperations(MaintenanceOperations):
         carried: frozenset[str] = frozenset()
         if self._seen is None:
             await self._look()
+        if self._seen == _NO_HEAD and self._named not in (None, commit.session_id):
+            raise SessionBindingMismatch(str(self._named), commit.session_id)
         while True:
             seen = self._seen
             revision = seen[1] if seen is not None and seen[0] == commit.session_id else None
@@ -89,6 +95,14 @@ class TurnOperations(MaintenanceOperations):
                 self._stored_refs.note([blob.ref for blob in prepared.checkpoint.blobs])
             await self._after_commit()
             return result
+
+    async def load_turn_commit(self, session_id: str, turn_id: str) -> RuntimeCommitResult | None:
+        """What the stamped commit of a turn made; None if the turn was not committed, or its receipt was pruned.
+
+        For whoever starts again and has no commit in hand that could be repeated. Raises StoreCorrupt.
+        """
+        session, turn = column_text("turn", "session_id", session_id), column_text("turn", "turn_id", turn_id)
+        return await self._read(partial(turn_commits.read_result, session_id=session, turn_id=turn))
 
     async def put_checkpoint(self, hydrated: HydratedSessionCheckpoint) -> tuple[str, SessionCheckpoint]:
         """Store a checkpoint by itself; returns its ref and its manifest. Equal content gives equal refs.
@@ -132,7 +146,9 @@ class TurnOperations(MaintenanceOperations):
         """Read the head for the first time, once for all who want to commit. Raises StoreCorrupt."""
         async with self._looking:
             if self._seen is None:
-                self._seen = await self._read(head.read_identity) or _NO_HEAD
+                seen = await self._read(head.read_identity)
+                self._named = None if seen is not None else await self._read(session_meta.read_named_session)
+                self._seen = seen or _NO_HEAD
 
     def _saw(self, session_id: str, head_revision: int) -> None:
         """Remember a head that was read or written; of one session's the latest."""
