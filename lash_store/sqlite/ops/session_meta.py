@@ -78,7 +78,7 @@ def read_meta(connection: "apsw.Connection") -> SessionMeta | None:
 def read_named_session(connection: "apsw.Connection") -> str | None:
     """The session that the row is of, whatever else it says; None without a row. Raises StoreCorrupt."""
     with texts_read("session meta", "session_meta"):
-        rows: list[tuple[str]] = connection.execute(_READ_SESSION).fetchall()
+        rows: list[tuple[Any, ...]] = connection.execute(_READ_SESSION).fetchall()
     return rows[0][0] if rows else None
 
 

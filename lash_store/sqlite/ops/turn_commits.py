@@ -47,7 +47,7 @@ def replayed(stamp: RuntimeTurnCommitStamp, row: tuple[Any, ...]) -> RuntimeComm
 
 def read_result(connection: "apsw.Connection", session_id: str, turn_id: str) -> RuntimeCommitResult | None:
     """The stored result of a turn; None without a receipt. Raises StoreCorrupt."""
-    rows: list[tuple[str, bytes]] = connection.execute(_FIND, (session_id, turn_id)).fetchall()
+    rows: list[tuple[Any, ...]] = connection.execute(_FIND, (session_id, turn_id)).fetchall()
     return _result(session_id, turn_id, rows[0][1]) if rows else None
 
 
