@@ -15,9 +15,11 @@ from lash_store.clock import Clock
 from lash_store.errors import StoreBackend, StoreForked, StoreMisuse
 from lash_store.sqlite import forks
 from lash_store.sqlite.connection import translate
+from lash_store.sqlite.native import Executor
 from lash_store.sqlite.transaction import Commit, Rollback, Transaction
 
 _LONGEST_HOLD_S = 0.005  # what a group of closures may hold the lock before it commits
+_NO_TIME_S = 0.001
 
 
 class Call:
@@ -31,6 +33,10 @@ class Call:
         self.value: Any = None
         self.error: BaseException | None = None
         self.done = False
+
+    def waited_ms(self) -> int:
+        """How long ago it was asked for (ms)."""
+        return int((time.monotonic() - self.asked_s) * 1000)
 
     def result(self) -> Any:
         """The value, or the error raised."""
@@ -56,26 +62,29 @@ class WriteCall(Call):
 
 
 class ClosureRunner:
-    """Runs closures on one writer connection. `waited_ms` tells how long the last BEGIN waited for the lock."""
+    """Runs closures on one writer connection, whose role the calling thread holds through `executor`."""
 
     def __init__(
-        self,
-        connection: apsw.Connection,
-        *,
-        clock: Clock,
-        path: str,
-        waited_ms: Callable[[], int],
-        note_commit: Callable[[int], None],
+        self, connection: apsw.Connection, *, clock: Clock, path: str, budget_ms: int, executor: Executor
     ) -> None:
         self._connection = connection
         self._clock = clock
         self._path = path
-        self._waited_ms = waited_ms
-        self._note_commit = note_commit
+        self._budget_ms = budget_ms
+        self._executor = executor
         self._generation = forks.generation
 
     def run(self, calls: Sequence[Call]) -> None:
-        """Run all of `calls`, in order; each is `done` afterwards. Raises nothing of theirs."""
+        """Run all of `calls`, in order; each is `done` afterwards. Raises nothing: the calls keep it."""
+        try:
+            self._run_all(calls)
+        except BaseException as error:  # noqa: BLE001  a hook of the caller's, an interrupt: nobody else may suffer it
+            for call in calls:
+                if not call.done:
+                    call.error = call.error or self._translated(error)
+                    call.done = True
+
+    def _run_all(self, calls: Sequence[Call]) -> None:
         group: list[WriteCall] = []
         for call in calls:
             if isinstance(call, WriteCall):
@@ -96,13 +105,17 @@ class ClosureRunner:
             raise StoreForked(self._path)
 
     def _run_raw(self, call: Call) -> None:
+        self._executor.lend()
         try:
             call.value = call.run(self._connection)
-        except apsw.Error as error:
-            call.error = self._translated(error)
         except BaseException as error:  # noqa: BLE001  it belongs to the caller, who gets it
-            call.error = error
+            call.error = self._translated(error)
         self._check_process()
+        if not _is_open(self._connection):
+            self._executor.abort()
+            call.error = StoreMisuse("the closure closed the writer's connection; close the handle, and open another")
+            call.done = True
+            return
         if self._connection.in_transaction:
             self._rollback()
             call.error = call.error or StoreMisuse(
@@ -119,9 +132,13 @@ class ClosureRunner:
     def _run_group(self, group: list[WriteCall]) -> list[WriteCall]:
         """One transaction; returns the members that must be run again in another one."""
         try:
+            self._executor.before_begin(group[0].waited_ms())
             self._connection.execute("BEGIN IMMEDIATE")
-        except apsw.Error as error:
+        except apsw.BusyError as error:
+            return self._fail_expired(group, error)
+        except Exception as error:  # noqa: BLE001  it belongs to the callers, who get it
             return self._fail(group, error)
+        self._executor.lend()
         deadline = time.monotonic() + _LONGEST_HOLD_S
         ran: list[WriteCall] = []
         for call in group:
@@ -141,7 +158,7 @@ class ClosureRunner:
         kept = sum(map(_is_kept, ran))
         try:
             self._connection.execute("COMMIT" if kept else "ROLLBACK")
-        except apsw.Error as error:
+        except Exception as error:  # noqa: BLE001  SQLite's refusal, or a commit hook's
             self._rollback()
             if len(ran) == 1:
                 return self._fail(ran, error)
@@ -151,7 +168,7 @@ class ClosureRunner:
                 call.done = True
             return []
         if kept:
-            self._note_commit(kept)
+            self._executor.note_commit(kept)
         for call in ran:
             if call.error is None and call.flow:
                 call.value = call.value.value
@@ -170,10 +187,8 @@ class ClosureRunner:
                 raise StoreMisuse(
                     f"a write_flow closure must return Commit or Rollback, not {type(call.value).__name__}"
                 )
-        except apsw.Error as error:
-            call.error = self._translated(error)
         except BaseException as error:  # noqa: BLE001  it belongs to the caller, who gets it
-            call.error = error
+            call.error = self._translated(error)
         finally:
             transaction.end()
         self._check_process()
@@ -190,19 +205,25 @@ class ClosureRunner:
             if not _is_kept(call):
                 self._connection.execute("ROLLBACK TO member")
             self._connection.execute("RELEASE member")
-        except apsw.Error as error:
+        except Exception as error:  # noqa: BLE001  it belongs to the caller, who gets it
             call.error = call.error or self._translated(error)
             self._rollback()
             return False
         return True
 
-    def _fail(self, calls: list[WriteCall], error: apsw.Error) -> list[WriteCall]:
-        now_s = time.monotonic()
+    def _fail(self, calls: list[WriteCall], error: Exception) -> list[WriteCall]:
         for call in calls:
-            call.error = translate(error, self._path, waited_ms=int((now_s - call.asked_s) * 1000))
-            call.error.__cause__ = error
+            call.error = self._translated(error, call.waited_ms())
             call.done = True
         return []
+
+    def _fail_expired(self, group: list[WriteCall], error: apsw.BusyError) -> list[WriteCall]:
+        """The lock was not to be had in the time of the first; those who came later go on waiting."""
+        expired = [call for call in group if call.waited_ms() >= self._budget_ms]
+        if not expired:
+            time.sleep(_NO_TIME_S)  # SQLite gave up without asking the busy handler: do not spin
+        self._fail(expired, error)
+        return [call for call in group if not call.done]
 
     def _rollback(self) -> None:
         if self._connection.in_transaction:
@@ -212,10 +233,21 @@ class ClosureRunner:
                 # The executor rolls back again before its next BEGIN, and reports what that says.
                 return
 
-    def _translated(self, error: apsw.Error) -> BaseException:
-        translated = translate(error, self._path, waited_ms=self._waited_ms())
+    def _translated(self, error: BaseException, waited_ms: int | None = None) -> BaseException:
+        """An error of SQLite's as one of the tree; any other as it is."""
+        if not isinstance(error, apsw.Error):
+            return error
+        waited = self._executor.last_wait_ms() if waited_ms is None else waited_ms
+        translated = translate(error, self._path, waited_ms=waited)
         translated.__cause__ = error
         return translated
+
+
+def _is_open(connection: apsw.Connection) -> bool:
+    try:
+        return connection.in_transaction is not None
+    except apsw.ConnectionClosedError:
+        return False
 
 
 def _is_kept(call: WriteCall) -> bool:

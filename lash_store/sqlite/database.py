@@ -7,6 +7,7 @@ connections and never wait for a writer.
 
 import atexit
 import os
+import threading
 import warnings
 import weakref
 from collections.abc import Callable
@@ -85,6 +86,8 @@ class Database:
         self._writer = writer
         self._readers = readers
         self._closed = False
+        self._ended = False
+        self._closing = threading.RLock()
         self._generation = forks.generation
         _open_databases.add(self)
 
@@ -197,7 +200,7 @@ class Database:
         counters = dict.fromkeys(_COUNTERS, 0)
         if self._writer is not None:
             counters |= self._writer.executor.counters()
-            counters["checkpoint_errors"] += self._writer.checkpointer_error is not None
+            counters["checkpoint_errors"] += self._writer.checkpointer_failures
         return DatabaseStats(
             **counters,
             wal_bytes=self._wal_bytes(),
@@ -207,8 +210,11 @@ class Database:
         )
 
     def close(self) -> None:
-        """Finish what is queued, then close; the last handle on a file removes its log. A second call does nothing."""
-        if self._closed:
+        """Finish what is queued, then close; the last handle on a file removes its log. A second call does nothing.
+
+        If it is interrupted (Ctrl-C), nothing new is taken any more, and calling it again goes on.
+        """
+        if self._ended:
             return
         if self._inherited():
             raise StoreForked(self._path)
@@ -216,11 +222,13 @@ class Database:
             if part is not None:
                 part.check_closable()
         self._closed = True
+        with self._closing:
+            if self._readers is not None:
+                self._readers.close()
+            if self._writer is not None:
+                self._writer.close()
+            self._ended = True
         _open_databases.discard(self)
-        if self._readers is not None:
-            self._readers.close()
-        if self._writer is not None:
-            self._writer.close()
 
     def _submit(self, steps: tuple[Step, ...], mailbox: Mailbox, token: object) -> Ticket:
         """Queue a plan for the writer thread; (token, outcome) arrives in `mailbox`. For asynchronous facades."""
@@ -246,7 +254,7 @@ class Database:
         """Close without finishing what is queued; wait at most `join_s` for what runs. For handles that are dropped."""
         if self._closed:
             return
-        self._closed = True
+        self._closed = self._ended = True
         if self._readers is not None:
             self._readers.abandon()
         if self._writer is not None:
@@ -315,8 +323,8 @@ def _in_snapshot(f: Callable[[apsw.Connection], T]) -> Callable[[apsw.Connection
     """`f` in a transaction that cannot write, on the one connection of a database in memory."""
 
     def snapshot(connection: apsw.Connection) -> T:
-        connection.pragma("query_only", True)
         try:
+            connection.pragma("query_only", True)
             connection.execute("BEGIN")
             return f(connection)
         except BaseException as error:

@@ -59,19 +59,23 @@ class Readers:
         if outer is not None:
             with translated(self.path):
                 return f(outer)
-        connection = self._mine.connection = self._take()
+        taken: list[apsw.Connection] = []  # filled by _take: an interrupt between its end and ours must not lose it
         try:
+            self._take(taken)
+            connection = self._mine.connection = taken[0]
             with translated(self.path):
                 if not snapshot:
                     return f(connection)
                 connection.execute("BEGIN")
                 return f(connection)
         except BaseException as error:
-            release_statements(connection, error)
+            for connection in taken:
+                release_statements(connection, error)
             raise
         finally:
             self._mine.connection = None
-            self._give_back(connection)
+            for connection in taken:
+                self._give_back(connection)
 
     def check_closable(self) -> None:
         """Raise StoreReentered within a read, whose end the closing would wait for."""
@@ -112,28 +116,26 @@ class Readers:
             began = min(self._busy.values(), default=None)
         return 0 if began is None else int((time.monotonic() - began) * 1000)
 
-    def _take(self) -> apsw.Connection:
+    def _take(self, taken: list[apsw.Connection]) -> None:
+        """Put a connection that is now in use into `taken`, opened or waited for."""
         with self._changed:
             while not self._closed and not self._idle and len(self._busy) + self._opening >= MAX_READERS:
                 self._changed.wait()
             if self._closed:
                 raise StoreClosed(self.path)
             if self._idle:
-                connection = self._idle.pop()
-                self._busy[connection] = time.monotonic()
-                return connection
+                taken.append(self._idle.pop())
+                self._busy[taken[0]] = time.monotonic()
+                return
             self._opening += 1
         try:
-            opened = open_reader(self.path)
-        except BaseException:
+            taken.append(open_reader(self.path))
+        finally:
             with self._changed:
                 self._opening -= 1
+                if taken:
+                    self._busy[taken[0]] = time.monotonic()
                 self._changed.notify_all()
-            raise
-        with self._changed:
-            self._opening -= 1
-            self._busy[opened] = time.monotonic()
-        return opened
 
     def _give_back(self, connection: apsw.Connection) -> None:
         try:
@@ -144,7 +146,7 @@ class Readers:
         except apsw.Error:
             reusable = False  # whatever state it is in, nobody else shall meet it
         with self._changed:
-            del self._busy[connection]
+            self._busy.pop(connection, None)
             kept = reusable and not self._closed
             if kept:
                 self._idle.append(connection)

@@ -10,7 +10,7 @@ from typing import Any
 import apsw
 
 from lash_store.clock import Clock
-from lash_store.errors import StoreClosed, StoreError, StoreReentered
+from lash_store.errors import StoreClosed, StoreReentered
 from lash_store.sqlite import forks
 from lash_store.sqlite.closures import Call, ClosureRunner
 from lash_store.sqlite.connection import add_clock_function, open_helper, translated
@@ -20,6 +20,8 @@ WORKER_IDLE_MS = 10_000
 """After this long without work (ms) the worker thread ends; the next submission starts another."""
 
 _FOREVER_MS = 2**40
+_RETRY_S = 1.0
+"""After this long (s) a checkpointer that could not open the file is asked for again, if one is needed."""
 
 
 class Writer:
@@ -33,8 +35,9 @@ class Writer:
         self._checkpoints = checkpoints
         self._threads: list[threading.Thread] = []
         self._threads_lock = threading.Lock()
+        self._ending = threading.Event()
         self._generation = forks.generation
-        self.checkpointer_error: StoreError | None = None
+        self.checkpointer_failures = 0
         with translated(path):
             add_clock_function(connection, clock)
         self.executor = Executor(
@@ -47,8 +50,8 @@ class Writer:
             connection,
             clock=clock,
             path=path,
-            waited_ms=self.executor.last_wait_ms,
-            note_commit=self.executor.note_commit,
+            budget_ms=busy_timeout_ms,
+            executor=self.executor,
         )
         forks.protect(self, connection.filename)
 
@@ -63,9 +66,10 @@ class Writer:
             raise StoreReentered(self.path)
 
     def close(self) -> None:
-        """Let queued work run, end the threads, close the connection."""
+        """Let queued work run, end the threads, close the connection. If it is interrupted, it can be called again."""
         self.executor.stop()
         self.executor.wait_idle(_FOREVER_MS)
+        self._end_threads()
         self._join(None)
         self.executor.close()
         with translated(self.path):
@@ -80,15 +84,22 @@ class Writer:
         if self._generation != forks.generation:
             return
         self.executor.abort()
+        self._end_threads()
         if self._join(join_s) and self.executor.wait_idle(int(join_s * 1000)):
             self.executor.close()
             self._connection.close()
+
+    def _end_threads(self) -> None:
+        """No thread starts from now on."""
+        with self._threads_lock:
+            self._ending.set()
 
     def _join(self, timeout_s: float | None) -> bool:
         with self._threads_lock:
             threads = list(self._threads)
         for thread in threads:
-            if thread is not threading.current_thread():
+            # One whose start was interrupted may never have run: then there is nothing to wait for.
+            if thread is not threading.current_thread() and thread.ident is not None:
                 thread.join(timeout_s)
         return not any(thread.is_alive() for thread in threads)
 
@@ -96,9 +107,15 @@ class Writer:
         # Daemons: a handle left open must not keep the interpreter from ending; database.py sees to them then.
         thread = threading.Thread(target=target, name=f"lash_store {name} {self.path}", daemon=True)
         with self._threads_lock:
+            if self._ending.is_set():
+                return
             self._threads = [other for other in self._threads if other.is_alive()]
             self._threads.append(thread)
-        thread.start()
+            try:
+                thread.start()
+            except Exception:
+                self._threads.remove(thread)
+                raise
 
     def _start_worker(self) -> None:
         self._start(self._work, "writer")
@@ -128,5 +145,8 @@ class Writer:
                     locker.close()
         except StoreClosed:
             return
-        except StoreError as error:
-            self.checkpointer_error = error  # stats tell of it; commits go on, the log grows until the close
+        except Exception:  # noqa: BLE001  counted: stats tell of it; commits go on, and the next long log asks again
+            self.checkpointer_failures += 1
+            self._ending.wait(_RETRY_S)
+        finally:
+            self.executor.checkpointer_ended()

@@ -120,6 +120,12 @@ class Executor:
         """True when the calling thread holds the writer role through `acquire` or `serve`."""
     def serve_checkpoints(self, locker: apsw.Connection, checkpointer: apsw.Connection) -> None:
         """The checkpointer's loop, on two connections of its own; returns when the executor closes."""
+    def checkpointer_ended(self) -> None:
+        """The thread of `serve_checkpoints` is gone, for whatever reason; when one is needed it is asked for again."""
+    def before_begin(self, waited_ms: int) -> None:
+        """A closure's BEGIN follows, which has waited for `waited_ms` already; RuntimeError without the role."""
+    def lend(self) -> None:
+        """The connection goes to code that may do anything with it, until `before_begin` or `release`."""
     def counters(self) -> dict[str, int]:
         """What `lash_store.DatabaseStats` tells of the writer, by the same names."""
     def note_commit(self, members: int) -> None:

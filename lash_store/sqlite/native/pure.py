@@ -89,7 +89,7 @@ class Executor:
         self._connection = connection
         self._path = connection.filename
         self._busy = BusyWait(busy_timeout_ms)
-        self._wal = WalWatch(start_checkpointer, connection.pragma("page_size"))
+        self._wal = WalWatch(start_checkpointer, connection.pragma("page_size"), busy_timeout_ms / 1000)
         self._batches = Batches(connection, self._busy)
         self._role = WriterRole(self._path, start_worker, MEMBERS_MAX)
         connection.set_busy_handler(self._busy.on_busy)
@@ -117,7 +117,7 @@ class Executor:
         try:
             if not self._role.enter(job):
                 raise StoreClosed(path=self._path)
-            self._wal.hold_back(self._connection)
+            self._hold_back()
             self._busy.lease(job.enqueued_ns)
         except BaseException:
             self._desert(job)
@@ -159,7 +159,7 @@ class Executor:
                 if calls is None:
                     return None
                 if calls:
-                    self._wal.hold_back(self._connection)
+                    self._hold_back()
                     self._busy.lease(calls[0].enqueued_ns)
                     return calls
                 self._carry(session)
@@ -182,6 +182,19 @@ class Executor:
     def serve_checkpoints(self, locker: apsw.Connection, checkpointer: apsw.Connection) -> None:
         """The checkpointer's loop, on two connections of its own; returns when the executor closes."""
         self._wal.serve(locker, checkpointer)
+
+    def checkpointer_ended(self) -> None:
+        """The thread of `serve_checkpoints` is gone, for whatever reason; when one is needed it is asked for again."""
+        self._wal.ended()
+
+    def before_begin(self, waited_ms: int) -> None:
+        """A closure's BEGIN follows, which has waited for `waited_ms` already; RuntimeError without the role."""
+        self._role.holder()
+        self._busy.lease(time.monotonic_ns() - waited_ms * 1_000_000)
+
+    def lend(self) -> None:
+        """The connection goes to code that may do anything with it, until `before_begin` or `release`."""
+        self._role.holder()
 
     def counters(self) -> dict[str, int]:
         """What happened so far, and how things stand; times in milliseconds, the WAL in pages.
@@ -246,7 +259,7 @@ class Executor:
 
     def _carry(self, holder: object) -> None:
         """Run one batch with the role held by `holder`, answer it and pass the role on."""
-        self._wal.hold_back(self._connection)
+        self._hold_back()
         members = self._role.collect(holder)
         fault: Exception | None = None
         try:
@@ -261,6 +274,12 @@ class Executor:
                 results += [(job, failure(-1, fault)) for job in members if job not in settled]
             self._role.give_back(holder, results)
             self._wal.after_commits()
+
+    def _hold_back(self) -> None:
+        """Keep to the pace of the disk. The time for it is no time that jobs have waited for another writer's lock."""
+        waited_ns = self._wal.hold_back(self._connection)
+        if waited_ns:
+            self._role.give_time_back(waited_ns)
 
     def _desert(self, job: Caller) -> None:
         """The calling thread leaves `run` or `acquire` with an exception: neither its job nor the role stays behind."""

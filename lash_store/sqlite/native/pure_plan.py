@@ -106,11 +106,9 @@ def _whole(value: object, name: str, low: int, high: int) -> int:
 
 
 def _runs(rows: Sequence[object]) -> tuple[Row, ...]:
-    try:
-        items = iter(rows)
-    except TypeError as error:
-        raise _Refused(f"its values are a {_type_name(rows)}; with many=True pass a sequence of rows") from error
-    runs = tuple(map(_row, items))
+    if not isinstance(rows, (tuple, list)):
+        raise _Refused(f"its values are a {_type_name(rows)}; with many=True pass a tuple or list of rows")
+    runs = tuple(map(_row, rows))
     for number, run in enumerate(runs):
         if len(run) != len(runs[0]):
             raise _Refused(f"row {number} has {len(run)} values, the rows before it have {len(runs[0])}")

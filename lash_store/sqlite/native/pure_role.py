@@ -7,7 +7,7 @@ head, and a worker thread is in `serve` or on its way there. A waiting caller at
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from time import monotonic
+from time import monotonic, monotonic_ns
 from typing import Final
 
 from lash_store.errors import StoreClosed, StoreReentered
@@ -184,6 +184,15 @@ class WriterRole:
             job.answer((CLOSED,))
         if hire:
             self._launch()
+
+    def give_time_back(self, waited_ns: int) -> None:
+        """What waits has waited `waited_ns` less, but no job for less than nothing."""
+        now_ns = monotonic_ns()
+        with self._lock:
+            for job in self._jobs:
+                job.enqueued_ns = min(now_ns, job.enqueued_ns + waited_ns)
+            if isinstance(self._holder, Caller):
+                self._holder.enqueued_ns = min(now_ns, self._holder.enqueued_ns + waited_ns)
 
     # -- the end ------------------------------------------------------------------------------------------------------
 

@@ -17,23 +17,24 @@ from lash_store.sqlite.native.pure_busy import BusyWait
 _CHECKPOINT_BYTES: Final = 4 * 1024 * 1024  # of pages not copied back
 _RESTART_BYTES: Final = 16 * 1024 * 1024  # of pages in the log
 _LIMIT_BYTES: Final = 48 * 1024 * 1024  # of pages in the log: writers must not go on so fast
-_HAND_PAUSE_S: Final = 0.005
+_HAND_PAUSE_NS: Final = 5_000_000
 _GIVE_WAY_S: Final = 0.002
 _PATIENCE_S: Final = 5.0  # with somebody else's checkpoint: a slow disk's fsync may take seconds
 _LOCK_BUDGET_MS: Final = 1000
-_RETRY_MIN_S: Final = 0.05
+_RETRY_MIN_S: Final = 0.02
 _RETRY_MAX_S: Final = 1.0
 
 
 class WalWatch:
     """The log of one database as its writer sees it, and the loop that copies it back."""
 
-    def __init__(self, start_checkpointer: Callable[[], object], page_size: int) -> None:
+    def __init__(self, start_checkpointer: Callable[[], object], page_size: int, budget_s: float) -> None:
         self._checkpoint_pages = _CHECKPOINT_BYTES // page_size
         self._restart_pages = _RESTART_BYTES // page_size
         self._limit_pages = _LIMIT_BYTES // page_size
-        self._hand_due_s = 0.0
-        self._patience_s = _PATIENCE_S
+        self._hand_due_ns = 0
+        self._longest_s = min(_PATIENCE_S, budget_s)
+        self._patience_s = self._longest_s
         self._start_checkpointer = start_checkpointer
         self._due = threading.Condition(threading.Lock())
         self._commits = 0
@@ -78,26 +79,31 @@ class WalWatch:
                 self.errors += 1
                 self._started = False
 
-    def hold_back(self, writer: apsw.Connection) -> None:
-        """Before a transaction of `writer`, with the role held: keep to the pace of the disk.
+    def ended(self) -> None:
+        """The checkpointer's thread is gone: the next commit that finds the log long asks for another."""
+        self._started = False
+
+    def hold_back(self, writer: apsw.Connection) -> int:
+        """Before a transaction of `writer`, with the role held: keep to the pace of the disk; nanoseconds waited.
 
         If the log outgrows the checkpointer, which on a crowded machine may get no processor, or be long at its fsync,
         the writer does a checkpoint itself or waits for the one that is under way. A log that a reader pins cannot be
         helped this way, so it is not tried all the time; and a process that was stopped in the middle of its checkpoint
         must not stop the others for ever: whoever waited for it in vain waits half as long the next time.
         """
-        began_s = time.monotonic()
-        if self.pages <= self._limit_pages or began_s < self._hand_due_s:
-            return
+        began_ns = time.monotonic_ns()
+        if self.pages <= self._limit_pages or began_ns < self._hand_due_ns:
+            return 0
         while not self._stopped:
             if self._lend_a_hand(writer):
-                self._hand_due_s = time.monotonic() + _HAND_PAUSE_S
-                self._patience_s = _PATIENCE_S
-                return
+                self._hand_due_ns = time.monotonic_ns() + _HAND_PAUSE_NS
+                self._patience_s = self._longest_s
+                break
             time.sleep(_GIVE_WAY_S)
-            if time.monotonic() - began_s >= self._patience_s:
+            if time.monotonic_ns() - began_ns >= self._patience_s * 1e9:
                 self._patience_s /= 2
-                return
+                break
+        return time.monotonic_ns() - began_ns
 
     def serve(self, locker: apsw.Connection, checkpointer: apsw.Connection) -> None:
         """The checkpointer's loop, until `stop`."""
@@ -106,7 +112,12 @@ class WalWatch:
         try:
             retry_s = 0.0
             while self._await_work(retry_s):
-                complete = self._pass(locker, checkpointer)
+                try:
+                    complete = self._pass(locker, checkpointer)
+                except apsw.BusyError:
+                    # Another process is at one, or writes: soon again, or the log would grow meanwhile.
+                    retry_s = _RETRY_MIN_S
+                    continue
                 retry_s = 0.0 if complete else min(max(2 * retry_s, _RETRY_MIN_S), _RETRY_MAX_S)
         finally:
             locker.set_busy_handler(None)
@@ -125,8 +136,10 @@ class WalWatch:
             return not self._stopped
 
     def _pass(self, locker: apsw.Connection, checkpointer: apsw.Connection) -> bool:
-        """Copy what can be copied; True if that was the whole log."""
+        """Copy what can be copied; True if that was the whole log. Raises apsw.BusyError."""
         try:
+            if locker.in_transaction:
+                locker.execute("ROLLBACK")  # it failed last time, and the write lock must not stay taken
             copied_before = self._copied
             complete = self._checkpoint(checkpointer)
             # Not a page further than the last time: a reader holds the log, and the write lock would not help.
@@ -134,7 +147,7 @@ class WalWatch:
                 complete = self._restart(locker, checkpointer)
             return complete
         except apsw.BusyError:
-            return False
+            raise
         except Exception:  # noqa: BLE001 - counted
             self.errors += 1
             return False
@@ -156,7 +169,7 @@ class WalWatch:
         except apsw.BusyError:
             return False
         except apsw.Error:
-            return True  # the checkpointer meets it as well, and counts it; the log only grows
+            self.errors += 1
         return True
 
     def _checkpoint(self, checkpointer: apsw.Connection) -> bool:

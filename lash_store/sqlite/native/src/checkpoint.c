@@ -26,17 +26,38 @@ static int64_t bytes_of(const lash_executor *executor, int64_t frames)
     return frames * executor->page_size;
 }
 
-static int64_t log_bytes(const lash_executor *executor)
+int64_t lash_checkpoint_log_frames(const lash_executor *executor)
 {
     const lash_handoff *handoff = &executor->handoff;
-    return bytes_of(executor, handoff->last_frame ? (int64_t)lash_handoff_frames(handoff) : executor->wal_frames);
+    return handoff->last_frame ? (int64_t)lash_handoff_frames(handoff) : executor->wal_frames;
 }
 
-static int is_due(const lash_executor *executor)
+int64_t lash_checkpoint_pending_frames(const lash_executor *executor)
 {
-    int64_t pending = executor->handoff.last_frame ? (int64_t)lash_handoff_frames_pending(&executor->handoff)
-                                                   : executor->wal_frames;
-    return bytes_of(executor, pending) >= DUE_BYTES;
+    int64_t behind = executor->wal_frames - executor->wal_copied;
+    return executor->handoff.last_frame ? (int64_t)lash_handoff_frames_pending(&executor->handoff)
+           : behind > 0                 ? behind
+                                        : 0;
+}
+
+static void count_locked(lash_executor *executor, int rc, int64_t *counter)
+{
+    if (rc == SQLITE_OK) {
+        ++*counter;
+    } else if ((rc & 0xff) != SQLITE_BUSY && (rc & 0xff) != SQLITE_LOCKED) {
+        executor->checkpoint_errors++; /* told by stats; commits go on, the log only grows */
+    }
+}
+
+/* The queue's waits begin anew: what was spent on the disk was not spent waiting for another writer's lock. */
+static void give_time_back(lash_executor *executor, uint64_t began)
+{
+    uint64_t now = lash_now_ns();
+    lash_mutex_lock(&executor->lock);
+    for (lash_job *job = executor->head; job; job = job->next) {
+        job->enqueued_ns += now - (job->enqueued_ns > began ? job->enqueued_ns : began);
+    }
+    lash_mutex_unlock(&executor->lock);
 }
 
 /* Holds the writers back to the pace of the disk when the log outgrows the checkpointer, which on a crowded machine may
@@ -49,24 +70,35 @@ static void lend_a_hand(lash_executor *executor)
     if (began < executor->hand_due) {
         return;
     }
-    while (executor->state == RUNNING && log_bytes(executor) >= LIMIT_BYTES) {
-        int rc = sqlite3_wal_checkpoint_v2(executor->db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    uint64_t patience = PATIENCE_NS < executor->budget_ns ? PATIENCE_NS : executor->budget_ns;
+    int waited = 0;
+    while (executor->state == RUNNING && bytes_of(executor, lash_checkpoint_log_frames(executor)) >= LIMIT_BYTES) {
+        int copied = 0;
+        int rc = sqlite3_wal_checkpoint_v2(executor->db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, &copied);
         if ((rc & 0xff) != SQLITE_BUSY) {
             executor->hand_due = lash_now_ns() + HAND_PAUSE_NS;
             executor->hand_impatience = 0;
-            return;
+            lash_mutex_lock(&executor->lock);
+            count_locked(executor, rc, &executor->checkpoints);
+            executor->wal_copied = rc == SQLITE_OK ? copied : executor->wal_copied;
+            lash_mutex_unlock(&executor->lock);
+            break;
         }
+        waited = 1;
         lash_sleep_ns(GIVE_WAY_NS); /* somebody is at it: let that thread have the processor */
-        if (lash_now_ns() - began >= PATIENCE_NS >> executor->hand_impatience) {
+        if (lash_now_ns() - began >= patience >> executor->hand_impatience) {
             executor->hand_impatience += executor->hand_impatience < MOST_IMPATIENT;
-            return;
+            break;
         }
+    }
+    if (waited) {
+        give_time_back(executor, began);
     }
 }
 
 void lash_checkpoint_look(lash_executor *executor)
 {
-    if (!is_due(executor)) {
+    if (bytes_of(executor, lash_checkpoint_pending_frames(executor)) < DUE_BYTES) {
         return;
     }
     lend_a_hand(executor);
@@ -81,10 +113,10 @@ void lash_checkpoint_look(lash_executor *executor)
     lash_mutex_unlock(&executor->lock);
 }
 
-void lash_checkpoint_start_if_wanted(lash_executor *executor)
+int lash_checkpoint_start_if_wanted(lash_executor *executor)
 {
     if (!executor->checkpointer_wanted) { /* a stale zero only puts it off to the next call */
-        return;
+        return 0;
     }
     lash_mutex_lock(&executor->lock);
     int start = executor->checkpointer_wanted && !executor->checkpointer_started && executor->state == RUNNING;
@@ -92,9 +124,12 @@ void lash_checkpoint_start_if_wanted(lash_executor *executor)
     executor->checkpointer_wanted = 0;
     lash_mutex_unlock(&executor->lock);
     if (!start) {
-        return;
+        return 0;
     }
     PyObject *result = PyObject_CallNoArgs(executor->start_checkpointer);
+    if (result == NULL && !PyErr_ExceptionMatches(PyExc_Exception)) {
+        return -1; /* Ctrl-C while the thread was on its way: it counts as started */
+    }
     if (result == NULL) {
         /* No reason to fail a plan that is committed: the statistics tell, and the next commit asks again. */
         PyErr_Clear();
@@ -104,6 +139,7 @@ void lash_checkpoint_start_if_wanted(lash_executor *executor)
         lash_mutex_unlock(&executor->lock);
     }
     Py_XDECREF(result);
+    return 0;
 }
 
 static int step_once(sqlite3 *db, const char *text)
@@ -134,38 +170,41 @@ static int copy_the_rest(sqlite3 *locker, lash_handoff *handoff, sqlite3 *checkp
     return rc != SQLITE_OK ? rc : ended != SQLITE_OK ? ended : copied < frames ? SQLITE_BUSY : SQLITE_OK;
 }
 
-static void count_locked(lash_executor *executor, int rc, int64_t *counter)
-{
-    if (rc == SQLITE_OK) {
-        ++*counter;
-    } else if ((rc & 0xff) != SQLITE_BUSY && (rc & 0xff) != SQLITE_LOCKED) {
-        executor->checkpoint_errors++; /* told by stats; commits go on, the log only grows */
-    }
-}
+typedef enum { EVERYTHING, A_PART, TAKEN, NO_FURTHER } round_end;
 
-/* One round. Returns whether it got everything. */
-static int checkpoint(lash_executor *executor, sqlite3 *locker, lash_handoff *handoff, sqlite3 *checkpointer,
-                      int *last_copied)
+/* One round. TAKEN: somebody else is at one; NO_FURTHER: a reader holds the log, or something failed. */
+static round_end checkpoint(lash_executor *executor, sqlite3 *locker, lash_handoff *handoff, sqlite3 *checkpointer,
+                            int *last_copied)
 {
     int frames = 0, copied = 0;
-    int rc = sqlite3_wal_checkpoint_v2(checkpointer, "main", SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
+    int rc = SQLITE_OK;
+    if (!sqlite3_get_autocommit(locker)) {
+        rc = step_once(locker, "ROLLBACK"); /* it failed last time, and the write lock must not stay taken */
+    }
+    rc = rc != SQLITE_OK ? rc : sqlite3_wal_checkpoint_v2(checkpointer, "main", SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
     int rest = SQLITE_BUSY;
     /* Not a page further than the last time: a reader holds the log, and the write lock would not help. */
-    int pinned = copied < frames && copied == *last_copied;
-    *last_copied = copied;
+    int pinned = rc == SQLITE_OK && copied < frames && copied == *last_copied;
+    if (rc == SQLITE_OK) {
+        *last_copied = copied;
+    }
     if (rc == SQLITE_OK && !pinned && bytes_of(executor, frames) >= RESTART_BYTES) {
         rest = copy_the_rest(locker, handoff, checkpointer);
     }
     lash_mutex_lock(&executor->lock);
     count_locked(executor, rc, &executor->checkpoints);
     count_locked(executor, rest, &executor->restarts);
+    executor->wal_copied = rc != SQLITE_OK ? executor->wal_copied : rest == SQLITE_OK ? frames : copied;
     executor->checkpoint_due = 0;
     lash_mutex_unlock(&executor->lock);
-    return rc == SQLITE_OK && (copied == frames || rest == SQLITE_OK);
+    if (rc == SQLITE_OK && (copied == frames || rest == SQLITE_OK)) {
+        return EVERYTHING;
+    }
+    return (rc & 0xff) == SQLITE_BUSY ? TAKEN : rc == SQLITE_OK && !pinned ? A_PART : NO_FURTHER;
 }
 
-/* A checkpoint that another process is at, that a reader holds up, or that failed is tried again by itself, less and
- * less often: nobody may write any more and ask for it. */
+/* A checkpoint that got no further is tried again by itself: nobody may write any more and ask for it. Less and less
+ * often, if a reader holds it up or it failed; one that another process was at, soon, or the log would grow meanwhile. */
 static void pause_locked(lash_executor *executor, uint64_t ns)
 {
     uint64_t until = lash_now_ns() + ns;
@@ -191,12 +230,15 @@ void lash_checkpoint_serve(lash_executor *executor, sqlite3 *locker, sqlite3 *ch
             continue;
         }
         lash_mutex_unlock(&executor->lock);
-        int complete = checkpoint(executor, locker, &handoff, checkpointer, &last_copied);
+        round_end end = checkpoint(executor, locker, &handoff, checkpointer, &last_copied);
         lash_mutex_lock(&executor->lock);
-        if (complete) {
+        if (end != NO_FURTHER) {
             pause_ns = PAUSE_NS;
-        } else if (!executor->checkpoint_due) {
+        }
+        if (end == TAKEN || (end != EVERYTHING && !executor->checkpoint_due)) {
             pause_locked(executor, pause_ns);
+        }
+        if (end == NO_FURTHER) {
             pause_ns = pause_ns * 2 < LONGEST_PAUSE_NS ? pause_ns * 2 : LONGEST_PAUSE_NS;
         }
     }

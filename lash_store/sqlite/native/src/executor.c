@@ -52,6 +52,16 @@ static PyObject *executor_note_commit(PyObject *self, PyObject *argument)
     return Py_NewRef(Py_None);
 }
 
+static PyObject *executor_checkpointer_ended(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    lash_executor *executor = (lash_executor *)self;
+    lash_mutex_lock(&executor->lock);
+    executor->checkpointer_started = 0;
+    lash_mutex_unlock(&executor->lock);
+    return Py_NewRef(Py_None);
+}
+
 static PyObject *executor_last_wait_ms(PyObject *self, PyObject *unused)
 {
     (void)unused;
@@ -63,9 +73,10 @@ static PyObject *executor_counters(PyObject *self, PyObject *unused)
     (void)unused;
     lash_executor *executor = (lash_executor *)self;
     lash_handoff *handoff = &executor->handoff;
-    int shared = executor->ready && handoff->last_frame != NULL;
-    long long pages = shared ? (long long)lash_handoff_frames(handoff) : executor->wal_frames;
-    long long pending = shared ? (long long)lash_handoff_frames_pending(handoff) : executor->wal_frames;
+    lash_mutex_lock(&executor->lock); /* so long the words in the WAL index stay where they are */
+    long long pages = lash_checkpoint_log_frames(executor);
+    long long pending = lash_checkpoint_pending_frames(executor);
+    lash_mutex_unlock(&executor->lock);
     return Py_BuildValue("{s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L}", "commits",
                          (long long)executor->commits, "batches", (long long)executor->batches, "largest_batch",
                          (long long)executor->largest_batch, "conflicts", (long long)executor->conflicts, "busy_waits",
@@ -133,13 +144,15 @@ static PyObject *executor_wait_idle(PyObject *self, PyObject *argument)
     if (timeout_ms == -1 && PyErr_Occurred()) {
         return NULL;
     }
-    int idle;
-    Py_BEGIN_ALLOW_THREADS
+    int idle, interrupted = 0;
+    PyThreadState *state = PyEval_SaveThread();
     uint64_t until = lash_now_ns() + (timeout_ms > 0 ? (uint64_t)timeout_ms : 0) * LASH_NS_PER_MS;
     lash_mutex_lock(&executor->lock);
     executor->resting_watched++;
-    while ((executor->role_taken || executor->head) && lash_now_ns() < until) {
-        lash_cond_wait_until(&executor->rests, &executor->lock, until);
+    while ((executor->role_taken || executor->head) && lash_now_ns() < until && !interrupted) {
+        uint64_t slice = lash_now_ns() + LASH_SIGNALS_NS;
+        lash_cond_wait_until(&executor->rests, &executor->lock, slice < until ? slice : until);
+        interrupted = lash_now_ns() >= slice && lash_interrupted_locked(executor, &state);
     }
     executor->resting_watched--;
     if (executor->resting_watched > 0) {
@@ -147,8 +160,8 @@ static PyObject *executor_wait_idle(PyObject *self, PyObject *argument)
     }
     idle = !executor->role_taken && executor->head == NULL;
     lash_mutex_unlock(&executor->lock);
-    Py_END_ALLOW_THREADS
-    return PyBool_FromLong(idle);
+    PyEval_RestoreThread(state);
+    return interrupted ? NULL : PyBool_FromLong(idle);
 }
 
 static void detach(lash_executor *executor)
@@ -156,10 +169,11 @@ static void detach(lash_executor *executor)
     if (executor->ready) {
         executor->ready = 0;
         executor->state = STOPPING;
-        lash_statements_close(&executor->statements);
-        lash_batch_finalize(executor);
+        /* A closure may have closed the connection: then SQLite's handle lives as long as its last statement. */
         lash_handoff_detach(&executor->handoff, executor->db);
         sqlite3_wal_hook(executor->db, NULL, NULL);
+        lash_statements_close(&executor->statements);
+        lash_batch_finalize(executor);
     }
 }
 
@@ -174,7 +188,11 @@ static int on_wal(void *context, sqlite3 *db, const char *name, int frames)
 {
     (void)db;
     (void)name;
-    ((lash_executor *)context)->wal_frames = frames;
+    lash_executor *executor = context;
+    if (frames <= executor->wal_frames) {
+        executor->wal_copied = 0; /* every commit makes the log longer, so it was started over */
+    }
+    executor->wal_frames = frames;
     return SQLITE_OK;
 }
 
@@ -316,6 +334,9 @@ static PyMethodDef executor_methods[] = {
     {"finish", lash_executor_finish, METH_VARARGS, "Answer a Python job."},
     {"owned", executor_owned, METH_NOARGS, "True when the calling thread holds the writer role in Python."},
     {"serve_checkpoints", executor_serve_checkpoints, METH_VARARGS, "The checkpointer's loop."},
+    {"checkpointer_ended", executor_checkpointer_ended, METH_NOARGS, "The checkpointer's thread is gone."},
+    {"before_begin", lash_executor_before_begin, METH_O, "A closure's BEGIN follows."},
+    {"lend", lash_executor_lend, METH_NOARGS, "The connection goes to code that may do anything with it."},
     {"counters", executor_counters, METH_NOARGS, "What was counted so far."},
     {"note_commit", executor_note_commit, METH_O, "Count a transaction of Python jobs."},
     {"last_wait_ms", executor_last_wait_ms, METH_NOARGS, "How long the last BEGIN waited for the write lock."},

@@ -90,9 +90,11 @@ struct lash_executor {
     sqlite3_stmt *release;
     sqlite3_stmt *rollback_to;
     lash_handoff handoff;
+    int lent; /* Python code has the connection, and the hand-off's words are forgotten meanwhile */
     uint64_t hand_due;   /* when this writer may do a checkpoint itself again */
     int hand_impatience; /* how often in a row it waited in vain for somebody else's */
     int wal_frames; /* as the WAL hook last told */
+    int wal_copied; /* of them, as this handle's checkpoints know: where the WAL index cannot be read */
     int64_t commits;
     int64_t batches;
     int64_t largest_batch;
@@ -115,6 +117,11 @@ void lash_batch_clean(lash_executor *executor); /* rolls back what is open; the 
 int lash_batch_prepare(lash_executor *executor); /* SQLite's result code */
 void lash_batch_finalize(lash_executor *executor);
 
+/* blocking.c */
+int lash_clear_exception(void); /* what a Python function called by SQLite left behind; -1: an interrupt, it stays set */
+PyObject *lash_executor_before_begin(PyObject *self, PyObject *waited_ms);
+PyObject *lash_executor_lend(PyObject *self, PyObject *unused);
+
 /* queue.c; `locked`: the caller holds the executor's lock. */
 void lash_queue_push_locked(lash_executor *executor, lash_job *job);
 void lash_queue_remove_locked(lash_executor *executor, lash_job *job);
@@ -125,10 +132,16 @@ void lash_role_offer_locked(lash_executor *executor);
 void lash_role_pass_on_locked(lash_executor *executor); /* the caller holds the writer role, and no longer afterwards */
 void lash_role_lease(lash_executor *executor, uint64_t enqueued_ns); /* role held: Python will use the connection */
 void lash_role_run_batch(lash_executor *executor, int idle_after); /* role held, lock and GIL not */
-/* Waits for the role, or until the job was carried along by another holder: 1 if the role is now the caller's. */
-int lash_role_wait_locked(lash_executor *executor, lash_job *job);
+/* Waits for the role (1), or until the job was carried along by another holder (0). `state` is what PyEval_SaveThread
+ * gave: an interrupt can come meanwhile, and then its exception is set and the job is not in the queue any more. */
+enum { ROLE_INTERRUPTED = -1 };
+#define LASH_SIGNALS_NS (100 * LASH_NS_PER_MS) /* how often a thread that waits looks whether somebody presses Ctrl-C */
+int lash_interrupted_locked(lash_executor *executor, PyThreadState **state); /* gives the lock up for the question */
+int lash_role_wait_locked(lash_executor *executor, lash_job *job, PyThreadState **state);
 /* Tells who waits; a job may be gone afterwards. Reorders `jobs`. */
 void lash_jobs_answer(lash_executor *executor, lash_job **jobs, size_t count);
+
+int lash_ticket_withdraw(lash_ticket *ticket); /* 1: it was queued, and is not any more */
 
 /* mailbox.c */
 void lash_mailbox_put(lash_mailbox *mailbox, lash_job *first, lash_job *last); /* linked by next_delivered */
@@ -136,7 +149,9 @@ void lash_mailbox_put(lash_mailbox *mailbox, lash_job *first, lash_job *last); /
 /* checkpoint.c */
 void lash_checkpoint_look(lash_executor *executor); /* after a commit; role held, lock not, no GIL */
 void lash_checkpoint_serve(lash_executor *executor, sqlite3 *locker, sqlite3 *checkpointer); /* no GIL */
-void lash_checkpoint_start_if_wanted(lash_executor *executor); /* GIL held */
+int lash_checkpoint_start_if_wanted(lash_executor *executor); /* GIL held; -1: an interrupt came, it is set */
+int64_t lash_checkpoint_log_frames(const lash_executor *executor); /* role or lock held */
+int64_t lash_checkpoint_pending_frames(const lash_executor *executor);
 
 /* executor.c; GIL held; NULL with an exception set. */
 sqlite3 *lash_pointer_of(PyObject *connection);

@@ -242,10 +242,15 @@ void lash_handoff_init(lash_handoff *handoff, sqlite3 *db, uint64_t budget_ns)
     sqlite3_busy_handler(db, on_busy, handoff);
 }
 
+void lash_handoff_forget(lash_handoff *handoff)
+{
+    handoff->turn = handoff->bench = handoff->commits = handoff->last_frame = handoff->backfilled = NULL;
+}
+
 /* Python code may have closed the log (PRAGMA journal_mode), and its index was unmapped then. */
 void lash_handoff_refresh(lash_handoff *handoff, sqlite3 *db, int has_log)
 {
-    handoff->turn = handoff->bench = handoff->commits = handoff->last_frame = handoff->backfilled = NULL;
+    lash_handoff_forget(handoff);
 #if LASH_HAVE_FUTEX
     if (has_log) {
         find_words(handoff, db);
@@ -260,8 +265,7 @@ void lash_handoff_refresh(lash_handoff *handoff, sqlite3 *db, int has_log)
 void lash_handoff_detach(lash_handoff *handoff, sqlite3 *db)
 {
     sqlite3_busy_handler(db, NULL, NULL);
-    handoff->turn = NULL;
-    handoff->last_frame = handoff->backfilled = NULL;
+    lash_handoff_forget(handoff);
 }
 
 void lash_handoff_before_begin(lash_handoff *handoff, uint64_t deadline_ns)

@@ -38,6 +38,7 @@ typedef struct {
 
 /* Installs the busy handler on `db`, and finds the shared words if the open file has a WAL index in shared memory. */
 void lash_handoff_init(lash_handoff *handoff, sqlite3 *db, uint64_t budget_ns);
+void lash_handoff_forget(lash_handoff *handoff); /* the words may be unmapped from now on */
 void lash_handoff_refresh(lash_handoff *handoff, sqlite3 *db, int has_log); /* after Python used `db` */
 void lash_handoff_detach(lash_handoff *handoff, sqlite3 *db);
 /* Around BEGIN IMMEDIATE. `deadline_ns`: of the first wait in between; 0: the whole budget, as for any further one. */

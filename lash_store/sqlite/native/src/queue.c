@@ -7,6 +7,7 @@ enum {
     MANY = 32,
 };
 
+
 void lash_queue_push_locked(lash_executor *executor, lash_job *job)
 {
     job->state = JOB_QUEUED;
@@ -110,7 +111,33 @@ void lash_role_offer_locked(lash_executor *executor)
     }
 }
 
-int lash_role_wait_locked(lash_executor *executor, lash_job *job)
+int lash_interrupted_locked(lash_executor *executor, PyThreadState **state)
+{
+    lash_mutex_unlock(&executor->lock);
+    PyEval_RestoreThread(*state);
+    int rc = PyErr_CheckSignals();
+    *state = PyEval_SaveThread();
+    lash_mutex_lock(&executor->lock);
+    return rc != 0;
+}
+
+/* The caller leaves: nobody runs its job any more, and the role is not left with it. */
+static void leave_queue_locked(lash_executor *executor, lash_job *job)
+{
+    int promoted = job->promoted;
+    job->promoted = job->waiting = 0;
+    if (job->state == JOB_QUEUED) {
+        lash_queue_remove_locked(executor, job);
+        job->state = JOB_WITHDRAWN;
+    }
+    if (promoted) {
+        lash_role_pass_on_locked(executor);
+    } else {
+        lash_role_offer_locked(executor);
+    }
+}
+
+int lash_role_wait_locked(lash_executor *executor, lash_job *job, PyThreadState **state)
 {
     /* A plan carries along whatever plans stand before it. A closure at the head belongs to the worker. */
     if (!executor->role_taken && (executor->head == job || (job->kind == JOB_PLAN && executor->head->kind == JOB_PLAN &&
@@ -119,8 +146,23 @@ int lash_role_wait_locked(lash_executor *executor, lash_job *job)
         return 1;
     }
     job->waiting = 1;
-    while (job->state != JOB_FINISHED && !job->promoted) {
-        lash_cond_wait(&job->cond, &executor->lock);
+    int leaving = 0;
+    while (job->state != JOB_FINISHED && !job->promoted && !leaving) {
+        uint64_t until = lash_now_ns() + LASH_SIGNALS_NS;
+        lash_cond_wait_until(&job->cond, &executor->lock, until);
+        leaving = job->state == JOB_QUEUED && !job->promoted && lash_now_ns() >= until &&
+                  lash_interrupted_locked(executor, state);
+    }
+    if (leaving && (job->state == JOB_QUEUED || job->promoted)) {
+        leave_queue_locked(executor, job);
+        return ROLE_INTERRUPTED;
+    }
+    while (leaving && job->state != JOB_FINISHED) {
+        lash_cond_wait(&job->cond, &executor->lock); /* it is being run: it has to be waited for */
+    }
+    if (leaving) {
+        job->waiting = 0;
+        return ROLE_INTERRUPTED;
     }
     job->waiting = 0;
     int promoted = job->promoted;

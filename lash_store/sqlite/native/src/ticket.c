@@ -17,10 +17,8 @@ lash_ticket *lash_ticket_new(lash_executor *executor, lash_job_kind kind, PyObje
     return ticket;
 }
 
-static PyObject *ticket_withdraw(PyObject *self, PyObject *unused)
+int lash_ticket_withdraw(lash_ticket *ticket)
 {
-    (void)unused;
-    lash_ticket *ticket = (lash_ticket *)self;
     lash_executor *executor = ticket->executor;
     lash_mutex_lock(&executor->lock);
     int queued = ticket->job.state == JOB_QUEUED;
@@ -32,9 +30,15 @@ static PyObject *ticket_withdraw(PyObject *self, PyObject *unused)
     lash_mutex_unlock(&executor->lock);
     if (queued) {
         lash_job_clear(&ticket->job);
-        Py_DECREF(self); /* the queue's reference; the caller has one */
+        Py_DECREF((PyObject *)ticket); /* the queue's reference; the caller has one */
     }
-    return PyBool_FromLong(queued);
+    return queued;
+}
+
+static PyObject *ticket_withdraw(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(lash_ticket_withdraw((lash_ticket *)self));
 }
 
 static PyObject *ticket_call(PyObject *self, void *unused)

@@ -51,6 +51,17 @@ static void answer_unserved(lash_executor *executor)
     Py_XDECREF(traceback);
 }
 
+/* The exception is set; what it interrupts is not to be run behind its back. */
+static PyObject *withdraw_interrupted(lash_ticket *ticket)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    lash_ticket_withdraw(ticket);
+    PyErr_Restore(type, value, traceback);
+    Py_DECREF((PyObject *)ticket);
+    return NULL;
+}
+
 /* Queues a ticket and sees that a worker will come for it. */
 static PyObject *enqueue(lash_executor *executor, lash_ticket *ticket)
 {
@@ -72,6 +83,9 @@ static PyObject *enqueue(lash_executor *executor, lash_ticket *ticket)
     lash_mutex_unlock(&executor->lock);
     if (start) {
         PyObject *result = PyObject_CallNoArgs(executor->start_worker);
+        if (result == NULL && !PyErr_ExceptionMatches(PyExc_Exception)) {
+            return withdraw_interrupted(ticket); /* Ctrl-C while the thread was on its way: it counts as started */
+        }
         if (result == NULL) {
             answer_unserved(executor);
         }
@@ -260,7 +274,9 @@ PyObject *lash_executor_serve(PyObject *self, PyObject *argument)
         if (count == 0) {
             return Py_NewRef(Py_None);
         }
-        lash_checkpoint_start_if_wanted(executor);
+        if (lash_checkpoint_start_if_wanted(executor) != 0) {
+            return NULL;
+        }
     }
 }
 
