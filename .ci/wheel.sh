@@ -6,19 +6,21 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 unset LASH_STORE_NATIVE
 
+checkout=$PWD
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 .ci/copy_tree.sh "$work/tree"
-cp .ci/check_dist.py .ci/smoke.py "$work"
+cp .ci/smoke.py "$work"
 cd "$work"
 
 python3 -m venv tools
-tools/bin/pip install -q abi3audit build
+tools/bin/pip install -q abi3audit build twine
 tools/bin/python -m build --outdir dist tree >build.log 2>&1 || {
     cat build.log
     exit 1
 }
-tools/bin/python check_dist.py dist tree
+tools/bin/python "$checkout/.ci/check_dist.py" "$checkout" dist/*.whl dist/*.tar.gz
+tools/bin/twine check --strict dist/*
 tools/bin/abi3audit --strict --assume-minimum-abi3 3.11 dist/*.whl
 
 # smoke IMPLEMENTATION PYTHON WHAT [ENVIRONMENT...]: install WHAT into a new venv of PYTHON, and commit with it.

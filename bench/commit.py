@@ -15,7 +15,7 @@ from bench.command_line import make_parser, whole_number
 from bench.progress import Progress, show_progress
 from bench.rounds import scratch_folder
 from bench.turn_crew import Crew, TurnSample
-from bench.turn_profile import profile
+from bench.turn_profile import TURNS, profile
 from bench.turn_report import TurnRow, combine_turns
 from bench.turn_runs import Run
 from bench.turn_writers import WRITERS
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with scratch_folder() as folder, show_progress(len(runs) * options.repeat + 1) as progress:
         rows = _run_rounds(runs, options.repeat, folder, progress)
         progress.begin("one turn at a time, part by part")
-        profiled = profile(min(options.turns, 512), folder / "profile")
+        profiled = profile(min(options.turns, TURNS), folder / "profile")
     targets = turn_report.judge(rows, profiled)
     for line in turn_report.describe(rows, profiled, targets):
         print(line)

@@ -2,22 +2,20 @@
 
 import asyncio
 import json
-import multiprocessing
 import time
 from array import array
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any, Final
 
 from bench import workload
 from bench.drivers.lash import LashAsyncWriter
 from bench.measure import Waits, summarise_waits
+from bench.pool import run_together, wait_for_all
 from lash_store.records.invocation import RuntimeReplay
 from lash_store.records.process import ProcessRegistration, ProcessScope
 from lash_store.records.process_event import ProcessEventAppendRequest
@@ -57,8 +55,6 @@ _DONE: Final = '{"state":"completed","await_output":{"type":"success","value":nu
 Once = Callable[[int, int], Awaitable[Any]]
 """Does an operation once: (task, how many it has done) -> anything."""
 
-_start: Barrier | None = None
-
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -87,13 +83,7 @@ def measure_load(folder: Path, operation: str, processes: int, tasks: int, secon
     path = folder / f"{operation.replace(' ', '-')}-{processes}-{tasks}.db"
     if operation == PLAN:
         workload.create_file(str(path))
-    work = partial(_work, str(path), operation, tasks, seconds)
-    if processes == 1:
-        parts = [work()]
-    else:
-        spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(processes, spawn, _begin_together, (spawn.Barrier(processes),)) as pool:
-            parts = [part.result() for part in [pool.submit(work) for _ in range(processes)]]
+    parts = run_together(partial(_work, str(path), operation, tasks, seconds), processes)
     done = sum(map(len, parts))
     lost = _lost(path, operation, done)
     return Load(operation, processes, tasks, done / seconds, summarise_waits(parts), lost)
@@ -107,11 +97,6 @@ def _lost(path: Path, operation: str, done: int) -> int:
         return abs(database.read(lambda connection: int(connection.execute(_COUNT).get)) - expected)
 
 
-def _begin_together(barrier: Barrier) -> None:
-    global _start  # noqa: PLW0603  the pool's initialiser has no other way to hand it on
-    _start = barrier
-
-
 def _work(path: str, operation: str, tasks: int, seconds: float) -> "array[float]":
     return asyncio.run(_work_in_tasks(path, operation, tasks, seconds))
 
@@ -120,8 +105,7 @@ async def _work_in_tasks(path: str, operation: str, tasks: int, seconds: float) 
     times = array("d")
     async with AsyncExitStack() as opened:
         once = await _prepare(path, operation, tasks, opened)
-        if _start is not None:
-            await asyncio.to_thread(_start.wait)
+        await asyncio.to_thread(wait_for_all)
         until = time.perf_counter() + seconds
 
         async def go_on(task: int) -> None:

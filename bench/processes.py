@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         progress.begin(f"lists in registries of {sizes[0]} to {sizes[-1]}")
         listings = asyncio.run(measure_listings(folder, sizes, 20 if options.quick else 100))
         progress.begin(f"{WAITERS[0]} to {WAITERS[-1]} waiters")
-        waiting = list(waiting_rows(20, 0.3) if options.quick else waiting_rows())
+        waiting = list(waiting_rows(quick=options.quick))
     rows = [combine(each) for each in loads.values()]
     for line in (*describe(rows, listings), "", *describe_waiting(waiting)):
         print(line)

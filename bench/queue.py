@@ -8,20 +8,19 @@ target is a matter of the machine and does not change it.
 import argparse
 import asyncio
 import json
-import multiprocessing
 import os
 import sys
 import tempfile
 import time
 from array import array
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from multiprocessing.synchronize import Barrier
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from bench.measure import Waits, summarise_waits
+from bench.pool import run_together, wait_for_all
 from bench.progress import Progress, show_progress
 from lash_store.clock import SYSTEM_CLOCK
 from lash_store.records.queue import (
@@ -65,8 +64,6 @@ SELECT batch_id, 0, batch_id || ':item:0', ?1 FROM queued_work_batches
 """
 _COUNT: Final = "SELECT count(*) FROM queued_work_batches"
 _TITLES: Final = f"{'p50 ms':>8} {'p99 ms':>8} {'max ms':>8}"
-
-_start: Barrier | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,20 +122,12 @@ def measure_load(folder: Path, operation: str, processes: int, tasks: int, secon
     path = folder / f"{operation}-{processes}-{tasks}.db"
     filled = _PREFILLED if operation == "cycle" else 0
     _create(path, filled)
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, spawn, _begin_together, (spawn.Barrier(processes),)) as pool:
-        running = [pool.submit(_work, str(path), operation, tasks, seconds) for _ in range(processes)]
-        parts = [part.result() for part in running]
+    parts = run_together(partial(_work, str(path), operation, tasks, seconds), processes)
     done = sum(map(len, parts))
     with Database.open_readonly(path) as database:
         left = database.read(lambda connection: int(connection.execute(_COUNT).get))
     lost = abs(filled - done - left) if operation == "cycle" else abs(done - left)
     return Load(operation, processes, tasks, _STATEMENTS[operation], done / seconds, summarise_waits(parts), lost)
-
-
-def _begin_together(barrier: Barrier) -> None:
-    global _start  # noqa: PLW0603  the pool's initialiser has no other way to hand it on
-    _start = barrier
 
 
 def _work(path: str, operation: str, tasks: int, seconds: float) -> "array[float]":
@@ -149,8 +138,7 @@ async def _work_in_tasks(path: str, operation: str, tasks: int, seconds: float) 
     times = array("d")
     once = _cycle if operation == "cycle" else _enqueue
     async with await _open(path) as store:
-        assert _start is not None
-        await asyncio.to_thread(_start.wait)
+        await asyncio.to_thread(wait_for_all)
         until = time.perf_counter() + seconds
 
         async def go_on() -> None:

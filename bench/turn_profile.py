@@ -1,17 +1,20 @@
-"""Where the time of a turn's commit goes, one turn at a time, and what the same statements cost in plain apsw.
+"""Where the time of a turn's commit goes: `python -m bench.turn_profile`; `bench.commit` has the same table.
+
+One turn at a time, and beside it what the same statements cost in plain apsw.
 
 The same turns are committed to four files, turn by turn: by the store; part by part, the plan run by the calling thread
 and by the writer thread; and in plain apsw. The parts are timed apart from the whole: what they do not explain shows.
 """
 
+import argparse
 import asyncio
+import sys
 import time
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import fmean, median
@@ -19,7 +22,11 @@ from typing import Any, Final
 
 import apsw
 
+from bench.command_line import whole_number
 from bench.plain_apsw import open_plain, run_plain
+from bench.rounds import scratch_folder
+from bench.turn_costs import HOP, PLAIN, WHOLE, Cost, Profile
+from bench.turn_report import describe_profile
 from bench.turn_runs import WARM_UPS
 from bench.turn_writers import lash_commit, lash_put
 from bench.turns import Turn, claim_plan, make_turns
@@ -29,6 +36,8 @@ from lash_store.sqlite.ops import commit as commit_ops
 from lash_store.sqlite.ops.commit import Known, PreparedCommit
 from lash_store.sqlite.session_store.recent import RecentRefs
 
+TURNS: Final = 512
+"""bench.commit takes no more for this, either."""
 _SESSION: Final = "session-0"
 _WRITER: Final = "w0.0"
 _FILES: Final = ("store", "direct", "handed", "plain")
@@ -40,45 +49,19 @@ _STATE, _HASH, _PREPARE, _DIRECT, _HANDED = (
     "direct",
     "handed",
 )
-WHOLE: Final = "the whole commit"
-PLAIN: Final = "the statements in plain apsw"
-HOP: Final = "a bare hop to a thread and back"
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """Microseconds a turn: the median, and the mean, in which every tenth turn brings its tool state."""
-
-    p50_us: float
-    mean_us: float
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """`parts` add up to `WHOLE` but for what the separate timing adds or misses; `others` are for comparison.
-
-    `statements` and `log_bytes` (of the write-ahead log) are means of one commit.
-    """
-
-    parts: dict[str, Cost]
-    others: dict[str, Cost]
-    statements: float
-    log_bytes: float
-
-    @property
-    def whole(self) -> Cost:
-        """The store's commit, awaited, from the state before to the state after."""
-        return self.others[WHOLE]
-
-    @property
-    def plain(self) -> Cost:
-        """The same statements in plain apsw, synchronous."""
-        return self.others[PLAIN]
-
-    @property
-    def encoding_us(self) -> float:
-        """What any program must do before its statements: the median of making, hashing, encoding, compressing."""
-        return sum(cost.p50_us for name, cost in self.parts.items() if name not in ("SQLite", "hand-over"))
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what the command line asks for; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.turn_profile", description="Where the time of a turn's commit goes, part by part."
+    )
+    parser.add_argument("--turns", type=whole_number, default=TURNS, help=f"how many are committed (default: {TURNS})")
+    options = parser.parse_args(arguments)
+    with scratch_folder() as folder:
+        for line in describe_profile(profile(options.turns, folder / "profile")):
+            print(line)
+    return 0
 
 
 def profile(turns: int, folder: Path) -> Profile:
@@ -235,3 +218,7 @@ def _counted(function: Callable[..., Any], inner: dict[str, float], name: str, *
 
 def _nothing() -> None:
     pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())

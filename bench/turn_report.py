@@ -15,8 +15,8 @@ import apsw
 from bench.measure import median_waits
 from bench.report import align, describe_targets
 from bench.targets import Target
+from bench.turn_costs import HOP, PLAIN, WHOLE, Cost, Profile
 from bench.turn_crew import TurnSample
-from bench.turn_profile import HOP, PLAIN, WHOLE, Cost, Profile
 from bench.turn_runs import WARM_UPS, Run
 from bench.turn_writers import TALK, WRITERS
 from lash_store.sqlite import native
@@ -92,7 +92,7 @@ def describe(rows: Sequence[TurnRow], profiled: Profile, targets: Sequence[Targe
     for row in rows:
         if row.figures.error:
             yield f"  FAILED {title(row.run)}: {row.figures.error}"
-    yield from _describe_profile(profiled)
+    yield from describe_profile(profiled)
     yield from describe_targets(targets)
 
 
@@ -109,7 +109,8 @@ def _cells(row: TurnRow) -> tuple[str, ...]:
     )
 
 
-def _describe_profile(profiled: Profile) -> Iterator[str]:
+def describe_profile(profiled: Profile) -> Iterator[str]:
+    """The table of the parts."""
     yield ""
     yield "one task: where the time of a commit goes, in microseconds; each part timed by itself"
     lines = [_costs(name, cost) for name, cost in profiled.parts.items()]

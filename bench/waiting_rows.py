@@ -1,37 +1,38 @@
 """How soon those who wait learn of a commit, and what it costs that they wait: rows for 1 and for 1,000 waiters.
 
-Alone: `python -m bench.waiting_rows`.
+Alone: `python -m bench.waiting_rows`; `bench.processes` has the same rows at its end.
 """
 
 import asyncio
 import json
-import subprocess
 import sys
-import tempfile
 import time
 from array import array
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Final
 
 import apsw
 import msgspec
 
-from bench.measure import Waits, summarise_waits
+from bench.command_line import make_parser
+from bench.committer import FIND, create_file, plan_commit, start_committer
+from bench.measure import Waits, median_waits, summarise_waits
+from bench.progress import show_progress
 from bench.report import align
-from lash_store import Database, Plan, SqliteConnection, Step
+from bench.rounds import scratch_folder
+from lash_store import SqliteConnection
 from lash_store.sqlite.waiting import WaitingRoom
 
 WAITERS: Final = (1, 1_000)
-WAKE_UPS: Final = 300
-IDLE_S: Final = 3.0
 LIMITS_MS: Final = {"this process": 1, "another": 10}
 IDLE_LIMIT_PERCENT: Final = 1
+_THOROUGH: Final = (300, 3.0)
+_QUICK: Final = (20, 0.3)
+"""How many commits are waited for, and how many seconds nothing happens."""
+_SETTLING_S: Final = 0.5  # all have sat down
 _SPACING_S: Final = 0.01  # a waiter has sat down and all is quiet before the next commit
-_TABLE: Final = "CREATE TABLE done (id INTEGER PRIMARY KEY)"
-_FIND: Final = "SELECT id FROM done WHERE id IN (SELECT value FROM json_each(?1))"
-_FINISH: Final = "INSERT INTO done VALUES (?1)"
 
 
 class WaitingRow(msgspec.Struct, frozen=True):
@@ -48,29 +49,58 @@ class WaitingRow(msgspec.Struct, frozen=True):
     idle_percent: float
 
 
-def waiting_rows(wake_ups: int = WAKE_UPS, idle_s: float = IDLE_S) -> Iterator[WaitingRow]:
-    """Measure row by row; each takes about `wake_ups` times 10 ms, and `idle_s`."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what the command line asks for; returns the exit code."""
+    description = "How soon those who wait learn of a commit, and what it costs that they wait."
+    options = make_parser("bench.waiting_rows", description, "fewer commits, under 15 seconds").parse_args(arguments)
+    with show_progress(options.repeat) as progress:
+        rounds: list[list[WaitingRow]] = []
+        for number in range(options.repeat):
+            progress.begin(f"round {number + 1}/{options.repeat}")
+            rounds.append(list(waiting_rows(quick=options.quick)))
+    rows = [combine(samples) for samples in zip(*rounds, strict=True)]
+    for line in describe_waiting(rows):
+        print(line)
+    if options.json:
+        document = {"waiting": msgspec.to_builtins(rows)}
+        options.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def combine(samples: Sequence[WaitingRow]) -> WaitingRow:
+    """Medians over the rounds of one row."""
+    return WaitingRow(
+        samples[0].waiters,
+        samples[0].committer,
+        median_waits([sample.waits for sample in samples]),
+        median(sample.looks for sample in samples),
+        median(sample.idle_percent for sample in samples),
+    )
+
+
+def waiting_rows(*, quick: bool) -> Iterator[WaitingRow]:
+    """Measure row by row; each takes about as many times 10 ms as there are commits, and the idle seconds."""
+    wake_ups, idle_s = _QUICK if quick else _THOROUGH
     for waiters in WAITERS:
         for committer in ("this process", "another"):
-            with tempfile.TemporaryDirectory(prefix="lash_store-bench-") as folder:
-                path = str(Path(folder, "waiting.db"))
-                with Database.open(path) as database:
-                    database.run(Plan([Step(_TABLE)]))
+            with scratch_folder() as folder:
+                path = folder / "waiting.db"
+                create_file(path)
                 yield asyncio.run(_measure(path, waiters, committer, wake_ups, idle_s))
 
 
-async def _measure(path: str, waiters: int, committer: str, wake_ups: int, idle_s: float) -> WaitingRow:
+async def _measure(path: Path, waiters: int, committer: str, wake_ups: int, idle_s: float) -> WaitingRow:
     looks = 0
 
     def look(connection: apsw.Connection, keys: Collection[int]) -> dict[int, bool]:
         nonlocal looks
         looks += 1
-        return {key: True for (key,) in connection.execute(_FIND, (json.dumps(list(keys)),))}
+        return {key: True for (key,) in connection.execute(FIND, (json.dumps(list(keys)),))}
 
     async with await SqliteConnection.open(path) as connection:
         room = WaitingRoom[int, bool](connection, look)
         crowd = [asyncio.create_task(room.wait(-number)) for number in range(1, waiters)]
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(_SETTLING_S)
         looks = 0
         if committer == "another":
             waits = await _distant_commits(path, room, wake_ups)
@@ -78,7 +108,7 @@ async def _measure(path: str, waiters: int, committer: str, wake_ups: int, idle_
             waits = await _own_commits(connection, room, wake_ups)
         looks -= wake_ups
         last = asyncio.create_task(room.wait(0))
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(_SETTLING_S)
         before = time.process_time()
         await asyncio.sleep(idle_s)
         idle = (time.process_time() - before) / idle_s
@@ -94,61 +124,28 @@ async def _own_commits(connection: SqliteConnection, room: WaitingRoom[int, bool
     for number in range(1, wake_ups + 1):
         waiter = asyncio.create_task(_woken_at(room, number))
         await asyncio.sleep(_SPACING_S)
-        await connection.run(Plan([Step(_FINISH, (number,))]))
+        await connection.run(plan_commit(number))
         committed = time.monotonic()
         room.changed()
         waits.append(await waiter - committed)
     return waits
 
 
-async def _distant_commits(path: str, room: WaitingRoom[int, bool], wake_ups: int) -> "array[float]":
+async def _distant_commits(path: Path, room: WaitingRoom[int, bool], wake_ups: int) -> "array[float]":
     waits = array("d")
-    with _committer(path) as ask:
+    with start_committer(path) as commit:
         for number in range(1, wake_ups + 1):
             waiter = asyncio.create_task(_woken_at(room, number))
             await asyncio.sleep(_SPACING_S)
-            answer = asyncio.create_task(asyncio.to_thread(ask, number))
-            waits.append(await waiter - await answer)
+            answer = asyncio.create_task(asyncio.to_thread(commit, number))
+            committed = await answer  # first, as nobody wakes the waiter of a committer that has died
+            waits.append(await waiter - committed)
     return waits
 
 
 async def _woken_at(room: WaitingRoom[int, bool], number: int) -> float:
     await room.wait(number)
     return time.monotonic()
-
-
-@contextmanager
-def _committer(path: str) -> Iterator["_Ask"]:
-    program = subprocess.Popen(
-        [sys.executable, "-m", "bench.waiting_rows", path],
-        cwd=Path(__file__).parents[1],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with program:
-        yield _Ask(program)
-
-
-class _Ask:
-    """Has another process commit a number; when it was done (monotonic seconds, the same clock in all processes)."""
-
-    def __init__(self, program: "subprocess.Popen[str]") -> None:
-        self._program = program
-
-    def __call__(self, number: int) -> float:
-        assert self._program.stdin is not None
-        assert self._program.stdout is not None
-        self._program.stdin.write(f"{number}\n")
-        self._program.stdin.flush()
-        return float(self._program.stdout.readline())
-
-
-def _commit_what_is_asked(path: str) -> None:
-    with Database.open(path) as database:
-        for line in sys.stdin:
-            database.run(Plan([Step(_FINISH, (int(line),))]))
-            print(time.monotonic(), flush=True)
 
 
 def describe_waiting(rows: Sequence[WaitingRow]) -> Iterator[str]:
@@ -177,8 +174,4 @@ def _verdict(met: bool) -> str:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        _commit_what_is_asked(sys.argv[1])
-    else:
-        for line in describe_waiting(list(waiting_rows())):
-            print(line)
+    sys.exit(main())

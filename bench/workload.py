@@ -7,7 +7,10 @@ for all drivers, so the SQL work is too.
 
 import sqlite3
 from contextlib import closing
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    import apsw
 
 Durability = Literal["normal", "full"]
 
@@ -78,6 +81,21 @@ def connection_pragmas(durability: Durability) -> tuple[str, ...]:
         "PRAGMA foreign_keys = ON",
         "PRAGMA cache_size = -2000",
     )
+
+
+def run_transaction(db: "sqlite3.Connection | apsw.Connection", node_id: str, node_json: str) -> None:
+    """The one transaction on a blocking connection in autocommit mode."""
+    execute = db.execute
+    execute(BEGIN)
+    try:
+        execute(READ_HEAD).fetchall()
+        execute(INSERT_NODE, (node_id, node_json))
+        execute(ADVANCE_HEAD)
+        execute(COMMIT)
+    except BaseException:
+        if db.in_transaction:
+            execute(ROLLBACK)
+        raise
 
 
 def create_file(path: str) -> None:

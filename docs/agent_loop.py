@@ -1,14 +1,20 @@
 """A small agent loop that survives `kill -9` in the middle of a turn, and neither loses nor doubles anything.
 
-    python docs/agent_loop.py            # runs the agent, kills it again and again, checks what is left
-    python docs/agent_loop.py work DIR   # the agent itself, until its queue is empty
+    python docs/agent_loop.py            # runs two agents, kills them again and again, checks what is left
+    python docs/agent_loop.py work DIR   # one agent, until the queue is empty
 
-What makes it safe are three rules. A question waits in the queue until the very commit that stores its answer. The
-agent holds it by a lease, so that a dead agent's question is free again soon. And the turn is named after the question,
-so that a commit which is sent a second time, because its answer got lost, is known to be the same.
+What makes it safe:
+
+1. A question waits in the queue until the very commit that stores its answer.
+2. An agent holds a question by a lease, which it renews while it works; a dead agent's question is soon free again.
+3. The turn is named after the question. Its receipt says that the question has been answered, to whoever asks it again
+   and to whoever meets it in the queue once more.
+4. A commit names the revision that it was made from. If another agent has committed since, it is made anew from what
+   is stored then; the answer is kept, the model is not asked twice.
 """
 
 import asyncio
+import os
 import random
 import subprocess
 import sys
@@ -19,38 +25,45 @@ from pathlib import Path
 from lash_store import (
     ConversationRecord,
     DeliveryPolicy,
-    MessagePart,
+    HeadRevisionConflict,
     MessageRole,
-    PartKind,
-    PruneStateIntact,
-    QueuedWorkBatch,
     QueuedWorkBatchDraft,
+    QueuedWorkClaim,
     QueuedWorkClaimBoundary,
+    QueuedWorkClaimExpired,
     QueuedWorkPayloadTurnInput,
     RuntimeCommit,
     RuntimeSessionState,
-    SessionNodePayloadEvent,
-    SessionNodeRecord,
+    RuntimeTurnCommitConflict,
     SlotPolicy,
     SqliteSessionStoreFactory,
     Store,
     TokenLedgerEntry,
     TokenUsage,
+    active_read_model,
     append_to_graph,
     load_persisted_session_state,
 )
 
 SESSION = "demo"
 QUESTIONS = [f"What is {n} times {n}?" for n in range(1, 31)]
-LEASE_MS = 300
+LEASE_MS = 600
+USAGE = TokenLedgerEntry("turn", "demo-model", TokenUsage(input_tokens=11, output_tokens=7, cached_input_tokens=0))
 
 
 async def ask(store: Store) -> None:
-    """Queue every question. The source key makes it harmless to ask again after a crash."""
+    """Queue every question that has no answer yet; doing so again, after a crash for example, changes nothing.
+
+    The source key protects a question while it is queued, the receipt of its turn when it is not any more. So receipts
+    must not be pruned as long as a question may be asked again.
+    """
     for number, question in enumerate(QUESTIONS):
+        key = f"host:{number}"
+        if await store.load_turn_commit(SESSION, key) is not None:
+            continue
         draft = QueuedWorkBatchDraft(
             session_id=SESSION,
-            source_key=f"host:{number}",
+            source_key=key,
             delivery_policy=DeliveryPolicy.AFTER_CURRENT_TURN_COMMIT,
             slot_policy=SlotPolicy.EXCLUSIVE,
             payloads=[QueuedWorkPayloadTurnInput({"items": [{"type": "text", "text": question}]})],
@@ -60,59 +73,95 @@ async def ask(store: Store) -> None:
 
 async def work(folder: Path) -> None:
     """Answer what is queued, one turn at a time, until nothing is left."""
+    owner = f"agent {os.getpid()}"
     async with await SqliteSessionStoreFactory(folder).create_store(SESSION) as store:
-        state = await load_persisted_session_state(store) or RuntimeSessionState.new(SESSION)
+        state = await loaded(store)
         while await store.list_queued_work(SESSION):
-            claim = await store.claim_ready_queued_work(SESSION, "agent", QueuedWorkClaimBoundary.IDLE, LEASE_MS, 1)
+            claim = await store.claim_ready_queued_work(SESSION, owner, QueuedWorkClaimBoundary.IDLE, LEASE_MS, 1)
             if claim is None:
-                await asyncio.sleep(0.02)  # an agent that was killed still holds it
-                continue
-            commit = await turn(state, claim.batches[0])
-            result = await store.commit_runtime_state(commit.completing_queue_claims([claim.completion()]))
-            state.apply_commit(result)
+                await asyncio.sleep(0.02)  # others hold what is left; one of them may be dead
+            else:
+                state = await turn(store, state, claim)
 
 
-async def turn(state: RuntimeSessionState, batch: QueuedWorkBatch) -> RuntimeCommit:
-    """Ask the model; the commit holds question and answer, and is stamped with a name made from the question's id."""
-    payload = batch.items[0].payload
+async def loaded(store: Store) -> RuntimeSessionState:
+    """The session as it is stored, or a new one."""
+    return await load_persisted_session_state(store) or RuntimeSessionState.new(SESSION)
+
+
+async def turn(store: Store, state: RuntimeSessionState, claim: QueuedWorkClaim) -> RuntimeSessionState:
+    """Answer the claimed question in one commit; returns the state to go on from."""
+    batch = claim.batches[0]
+    payload, turn_id = batch.items[0].payload, batch.source_key
     assert isinstance(payload, QueuedWorkPayloadTurnInput)
+    assert turn_id is not None
+    if await store.load_turn_commit(SESSION, turn_id) is not None:
+        # It was asked again in the moment in which it was answered.
+        await store.abandon_queued_work_claim(claim)
+        await store.cancel_queued_work_batch(SESSION, batch.batch_id)
+        return state
     question = payload.input["items"][0]["text"]
-    answer = await model(question)
-    messages = [message(MessageRole.USER, question), message(MessageRole.ASSISTANT, answer)]
-    state.graph, added = append_to_graph(state.graph, messages)
-    state.turn_index += 1
-    state.execution_state = f"answered {state.turn_index}".encode()
-    commit = RuntimeCommit.persisted_state(state, [TokenLedgerEntry("turn", "demo-model", TokenUsage(11, 7, 0))])
-    return commit.with_appended_nodes(added).with_turn_commit(batch.batch_id)
+    answer = await answered(store, claim, question)
+    while answer is not None:
+        state.graph, added = append_to_graph(
+            state.graph,
+            [
+                ConversationRecord.text(MessageRole.USER, question),
+                ConversationRecord.text(MessageRole.ASSISTANT, answer),
+            ],
+        )
+        state.turn_index += 1
+        state.execution_state = f"answered {state.turn_index}".encode()
+        commit = (
+            RuntimeCommit.persisted_state(state, [USAGE])
+            .with_expected_head_revision(state.head_revision or 0)  # 0: the first commit of the session
+            .with_appended_nodes(added)
+            .with_turn_commit(turn_id)
+            .completing_queue_claims([claim.completion()])
+        )
+        try:
+            return state.apply_commit(await store.commit_runtime_state(commit))
+        except HeadRevisionConflict:
+            state = await loaded(store)  # another agent was faster: append the same answer to what is there now
+        except (QueuedWorkClaimExpired, RuntimeTurnCommitConflict):
+            break  # another agent has taken the question over, or even answered it
+    return await loaded(store)
 
 
-def message(role: MessageRole, text: str) -> ConversationRecord:
-    """A message of one text; the graph gives it its id."""
-    part = MessagePart(id="", kind=PartKind.TEXT, content=text, prune_state=PruneStateIntact())
-    return ConversationRecord("", role, [part])
+async def answered(store: Store, claim: QueuedWorkClaim, question: str) -> str | None:
+    """The model's answer; None if the claim was lost meanwhile. Then the model is not waited for any longer."""
+    answer = None
+    try:
+        async with asyncio.TaskGroup() as beside:
+            renewing = beside.create_task(renew(store, claim))
+            answer = await model(question)
+            renewing.cancel()
+    except* QueuedWorkClaimExpired:
+        answer = None
+    return answer
 
 
-def text_of(node: SessionNodeRecord) -> str:
-    """The text of a message node."""
-    assert isinstance(node.payload, SessionNodePayloadEvent)
-    assert isinstance(node.payload.event, ConversationRecord)
-    return node.payload.event.parts[0].content
+async def renew(store: Store, claim: QueuedWorkClaim) -> None:
+    """Keep the claim until cancelled."""
+    while True:
+        await asyncio.sleep(LEASE_MS / 3 / 1000)
+        await store.renew_queued_work_claim(claim, LEASE_MS)
 
 
 async def model(question: str) -> str:
     """Stands for a language model: slow, and costly enough that nobody wants to ask twice."""
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(random.choice([0.02, 0.02, 0.02, 0.02, 0.4]))
     return str(int(question.split()[2]) ** 2)
 
 
 async def check(folder: Path) -> tuple[int, int]:
     """Every question was answered once, right after it, and paid for once. Returns the answers and the revision."""
-    async with await SqliteSessionStoreFactory(folder).create_store(SESSION) as store:
+    async with await SqliteSessionStoreFactory(folder).open_readonly(SESSION) as store:
         read = await store.load_session()
         assert read is not None
-        texts = [text_of(node) for node in read.graph.nodes]
+        texts = [message.text_content for message in active_read_model(read.graph).messages]
         answers = dict(zip(texts[::2], texts[1::2], strict=True))
-        assert len(texts) == 2 * len(answers)
+        assert len(texts) == 2 * len(answers) == len(read.graph.nodes)
         assert answers == {question: str(n * n) for n, question in enumerate(QUESTIONS, 1)}
         assert read.token_ledger[0].usage.input_tokens == 11 * len(QUESTIONS)
         assert await store.list_queued_work(SESSION) == []
@@ -120,23 +169,27 @@ async def check(folder: Path) -> tuple[int, int]:
 
 
 async def prepare(folder: Path) -> None:
-    """Make the session and queue its questions."""
+    """Make the session, if it is not there, and queue its questions."""
     async with await SqliteSessionStoreFactory(folder).create_store(SESSION) as store:
         await ask(store)
 
 
-def demonstrate(folder: Path, kills: int = 12) -> str:
-    """Run the agent and kill it `kills` times, then let it finish."""
+def demonstrate(folder: Path, kills: int = 12, agents: int = 2) -> str:
+    """Run `agents` at once and kill one of them `kills` times, each time asking everything again; let them finish."""
     asyncio.run(prepare(folder))
     command = [sys.executable, __file__, "work", str(folder)]
+    running = [subprocess.Popen(command) for _ in range(agents)]
     for _ in range(kills):
-        agent = subprocess.Popen(command)
-        time.sleep(random.uniform(0.3, 0.7))
-        agent.kill()  # SIGKILL: no handler, no finally, no goodbye
-        agent.wait()
-    subprocess.run(command, check=True)
+        time.sleep(random.uniform(0.2, 0.5))
+        victim = random.randrange(agents)
+        running[victim].kill()  # SIGKILL: no handler, no finally, no goodbye
+        running[victim].wait()
+        asyncio.run(prepare(folder))
+        running[victim] = subprocess.Popen(command)
+    failed = [agent.returncode for agent in running if agent.wait() != 0]
+    assert not failed, failed
     answers, revision = asyncio.run(check(folder))
-    return f"killed {kills} times; {answers} questions, each answered once, in {revision} commits"
+    return f"{agents} agents, killed {kills} times; {answers} questions, each answered once, in {revision} commits"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """lash_store: the durable SQLite session store of the lash agent runtime.
 
-Everything public is named here; what the names mean is said where they are defined.
+Everything public is named here; what the names mean is said where they are defined. Where a docstring says
+"specification 4.30" it names a section of the descriptions of lash's files; see docs/compatibility.md.
 """
 
 # fmt: off
@@ -17,13 +18,14 @@ from lash_store.errors import (
     HandleNotGranted, HeadRevisionConflict, HostEventDeliveryUnavailable, HostEventError, HostEventOccurrenceConflict,
     InvalidHostEventOccurrence, InvalidJsonValue, InvalidPlan, InvalidProcessPayload, InvalidProcessRegistration,
     InvalidRecord, InvalidTriggerPayload, InvalidTriggerSubscription, MissingWakeTarget, NotADatabase,
-    ProcessAlreadyTerminal, ProcessLeaseConflict, ProcessLeaseLost, ProcessNotVisible, ProcessRegistrationConflict,
-    ProcessRegistryError, ProcessReplayKeyConflict, ProcessReplayKeyRequired, ProviderInPolicy, QueuedWorkClaimExpired,
-    RuntimeEffectControllerError, RuntimeTurnCommitConflict, SelectorMismatch, SessionBindingMismatch, StoreBackend,
-    StoreBusy, StoreClosed, StoreCorrupt, StoreError, StoreForked, StoreFull, StoreInUse, StoreMisuse, StoreOpenFailed,
-    StoreReadOnly, StoreReentered, StoreRemovalFailed, StoreWrongLoop, UndeclaredProcessEvent,
-    UnknownHostEventOccurrence, UnknownLeafNode, UnknownProcess, UnknownTriggerDelivery, UnsupportedReadScope,
-    UnsupportedRecordSchemaVersion, UnsupportedSchemaVersion, WalUnavailable,
+    ProcessAlreadyTerminal, ProcessCancelRefused, ProcessLeaseConflict, ProcessLeaseLost, ProcessNotVisible,
+    ProcessRegistrationConflict, ProcessRegistryError, ProcessReplayKeyConflict, ProcessReplayKeyRequired,
+    ProviderInPolicy, QueuedWorkClaimExpired, RuntimeEffectControllerError, RuntimeTurnCommitConflict, SelectorMismatch,
+    SessionBindingMismatch, StoreBackend, StoreBusy, StoreClosed, StoreCorrupt, StoreError, StoreForked, StoreFull,
+    StoreInUse, StoreMisuse, StoreOpenFailed, StoreReadOnly, StoreReentered, StoreRemovalFailed, StoreWrongLoop,
+    TriggerDeliveryCorrupt, UndeclaredProcessEvent, UnknownHostEventOccurrence, UnknownLeafNode, UnknownProcess,
+    UnknownTriggerDelivery, UnsupportedReadScope, UnsupportedRecordSchemaVersion, UnsupportedSchemaVersion,
+    WalUnavailable,
 )
 from lash_store.records.artifacts import (
     BlobArtifactDescriptor, BlobProfile, BlobStorageHint, DurabilityTier, GcOutcome, GcReport, PersistedArtifactKind,
@@ -64,7 +66,7 @@ from lash_store.records.effect_outcome import (
 )
 from lash_store.records.effect_scope import (
     EffectScope, EffectScopeProcess, EffectScopeQueueDrain, EffectScopeRuntimeOperation, EffectScopeSessionDelete,
-    EffectScopeTurn,
+    EffectScopeTurn, require_scope,
 )
 from lash_store.records.frames import (
     AgentFrameAssignment, AgentFrameRecord, AgentFrameStatus, PluginOptions, PluginSource, SubagentContext, ToolAccess,
@@ -144,6 +146,7 @@ from lash_store.rules.process_semantics import materialize_process_event_semanti
 from lash_store.rules.process_wake_text import (
     process_wake_input_from_event_payload, process_wake_turn_cause, process_wake_turn_text,
 )
+from lash_store.rules.process_wake_work import process_wake_batch_draft
 from lash_store.sqlite.async_connection import SqliteConnection
 from lash_store.sqlite.connection import BUSY_TIMEOUT_MS
 from lash_store.sqlite.database import Database, DatabaseStats
@@ -158,6 +161,7 @@ from lash_store.sqlite.process_registry.store import SqliteProcessRegistry
 from lash_store.sqlite.process_registry.work_observer import ProcessWorkObserver
 from lash_store.sqlite.schema import Schema
 from lash_store.sqlite.session_factory import SqliteSessionStoreFactory
+from lash_store.sqlite.session_store.listing import ListedSession
 from lash_store.sqlite.session_store.store import Store, StoreOptions, load_persisted_session_state
 from lash_store.sqlite.transaction import Commit, Rollback, Transaction
 
@@ -177,14 +181,14 @@ __all__ = [
     "HostEventPruneReport", "HostEventRouter", "HydratedSessionCheckpoint", "ImageMediaType",
     "InvalidHostEventOccurrence", "InvalidJsonValue", "InvalidPlan", "InvalidProcessPayload",
     "InvalidProcessRegistration", "InvalidRecord", "InvalidTriggerPayload", "InvalidTriggerSubscription", "LashSchema",
-    "LocalExecutor", "MediaType", "MediaTypeImage", "MergeKey", "MergeKeyGroup", "MergeKeyNever",
+    "ListedSession", "LocalExecutor", "MediaType", "MediaTypeImage", "MergeKey", "MergeKeyGroup", "MergeKeyNever",
     "MergeKeyPayloadDefault", "MessageOrigin", "MessageOriginPlugin", "MessageOriginProcess", "MessagePart",
     "MessageRole", "MissingWakeTarget", "ModelLimits", "ModelSpec", "NodeContent", "NotADatabase", "ObservedProcess",
     "ObservedProcessEvent", "Otherwise", "PartAttachment", "PartKind", "PersistedArtifactKind",
     "PersistedSessionConfig", "PersistedSessionRead", "PersistedTurnState", "Plan", "PlanResult", "PluginOptions",
     "PluginSource", "PreparedProcessEventAppend", "ProcessAlreadyTerminal", "ProcessAwaitOutput",
-    "ProcessAwaitOutputCancelled", "ProcessAwaitOutputFailure", "ProcessAwaitOutputSuccess", "ProcessCancelSummary",
-    "ProcessCancellation", "ProcessCommand", "ProcessCommandAwait", "ProcessCommandCancel",
+    "ProcessAwaitOutputCancelled", "ProcessAwaitOutputFailure", "ProcessAwaitOutputSuccess", "ProcessCancelRefused",
+    "ProcessCancelSummary", "ProcessCancellation", "ProcessCommand", "ProcessCommandAwait", "ProcessCommandCancel",
     "ProcessCommandDeleteSession", "ProcessCommandList", "ProcessCommandSignal", "ProcessCommandStart",
     "ProcessCommandTransfer", "ProcessEffectOutcome", "ProcessEffectOutcomeAwait", "ProcessEffectOutcomeCancel",
     "ProcessEffectOutcomeDeleteSession", "ProcessEffectOutcomeList", "ProcessEffectOutcomeSignal",
@@ -223,20 +227,21 @@ __all__ = [
     "StoreBackend", "StoreBusy", "StoreClosed", "StoreCorrupt", "StoreError", "StoreForked", "StoreFull", "StoreInUse",
     "StoreMisuse", "StoreOpenFailed", "StoreOptions", "StoreReadOnly", "StoreReentered", "StoreRemovalFailed",
     "StoreWrongLoop", "SubagentContext", "SystemClock", "SystemTime", "TokenLedgerEntry", "TokenUsage",
-    "TombstoneReport", "ToolAccess", "ToolReplay", "Transaction", "TriggerDelivery", "TriggerDeliveryReservation",
-    "TriggerDeliveryState", "TriggerInputBinding", "TriggerInputBindingEvent", "TriggerInputBindingFixed",
-    "TriggerRegistration", "TriggerRegistrationTarget", "TriggerSubscriptionDraft", "TriggerSubscriptionFilter",
-    "TriggerSubscriptionRecord", "TriggerTargetIdentity", "TurnCause", "Unchanged", "UndeclaredProcessEvent",
-    "UnknownHostEventOccurrence", "UnknownLeafNode", "UnknownProcess", "UnknownTriggerDelivery", "UnsupportedReadScope",
-    "UnsupportedRecordSchemaVersion", "UnsupportedSchemaVersion", "VacuumReport", "WalUnavailable", "active_path",
-    "active_read_model", "append_to_graph", "default_host_event_source_key", "default_process_event_types",
-    "deterministic_delivery_process_id", "deterministic_occurrence_id", "direct_call_discriminator",
-    "direct_call_invocation", "empty_host_event_source_key", "fork_active_path", "heal_orphaned_leaf",
-    "host_event_occurrence_request_hash", "host_event_source_type", "lashlang_process_event_types",
-    "lashlang_sleep_invocation", "load_persisted_session_state", "materialize_process_event_semantics",
-    "prepare_process_event_append", "prepare_process_registration", "process_command_effect_id",
-    "process_command_invocation", "process_event_payload_hash", "process_wake_input_from_event_payload",
-    "process_wake_turn_cause", "process_wake_turn_text", "replace_active_messages", "tool_call_invocation",
-    "tool_retry_sleep_invocation", "turn_effect_invocation", "wake_source_key",
+    "TombstoneReport", "ToolAccess", "ToolReplay", "Transaction", "TriggerDelivery", "TriggerDeliveryCorrupt",
+    "TriggerDeliveryReservation", "TriggerDeliveryState", "TriggerInputBinding", "TriggerInputBindingEvent",
+    "TriggerInputBindingFixed", "TriggerRegistration", "TriggerRegistrationTarget", "TriggerSubscriptionDraft",
+    "TriggerSubscriptionFilter", "TriggerSubscriptionRecord", "TriggerTargetIdentity", "TurnCause", "Unchanged",
+    "UndeclaredProcessEvent", "UnknownHostEventOccurrence", "UnknownLeafNode", "UnknownProcess",
+    "UnknownTriggerDelivery", "UnsupportedReadScope", "UnsupportedRecordSchemaVersion", "UnsupportedSchemaVersion",
+    "VacuumReport", "WalUnavailable", "active_path", "active_read_model", "append_to_graph",
+    "default_host_event_source_key", "default_process_event_types", "deterministic_delivery_process_id",
+    "deterministic_occurrence_id", "direct_call_discriminator", "direct_call_invocation", "empty_host_event_source_key",
+    "fork_active_path", "heal_orphaned_leaf", "host_event_occurrence_request_hash", "host_event_source_type",
+    "lashlang_process_event_types", "lashlang_sleep_invocation", "load_persisted_session_state",
+    "materialize_process_event_semantics", "prepare_process_event_append", "prepare_process_registration",
+    "process_command_effect_id", "process_command_invocation", "process_event_payload_hash", "process_wake_batch_draft",
+    "process_wake_input_from_event_payload", "process_wake_turn_cause", "process_wake_turn_text",
+    "replace_active_messages", "require_scope", "tool_call_invocation", "tool_retry_sleep_invocation",
+    "turn_effect_invocation", "wake_source_key",
 ]
 # fmt: on

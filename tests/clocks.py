@@ -7,13 +7,15 @@ NOW_MS: Final = 1_780_358_400_000
 
 
 class ManualClock:
-    """Tells `now` (epoch milliseconds), which tests set or advance."""
+    """Tells `now` (epoch milliseconds), which tests set or advance; `asked` counts how often."""
 
     def __init__(self, now: int = NOW_MS) -> None:
         self.now = now
+        self.asked = 0
 
     def now_ms(self) -> int:
         """The time that was set last."""
+        self.asked += 1
         return self.now
 
     def advance(self, milliseconds: int) -> None:

@@ -8,9 +8,13 @@ from typing import Any, Final
 from lash_store.records.effect_command import RuntimeEffectCommandExecCode, RuntimeEffectCommandSleep
 from lash_store.records.effect_envelope import RuntimeEffectEnvelope
 from lash_store.records.effect_outcome import RuntimeEffectOutcomeExecCode
-from lash_store.records.effect_scope import EffectScopeTurn
+from lash_store.records.effect_scope import EffectScope, EffectScopeTurn
 from lash_store.records.invocation import RuntimeEffectKind, RuntimeInvocation, RuntimeScope
+from lash_store.sqlite.effect_host.controller import SqliteRuntimeEffectController
+from lash_store.sqlite.effect_host.host import SqliteEffectHost
+from lash_store.sqlite.ops.effects import EffectKey
 from tests.clocks import ManualClock
+from tests.sqlite.waiting.rooms import at_rest
 
 SCOPE: Final = EffectScopeTurn("session", "turn")
 SLEEP_SCOPE: Final = RuntimeScope.for_turn("session", "turn", 1, 0)
@@ -79,6 +83,33 @@ async def until(condition: Callable[[], Awaitable[object]]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not await condition():  # noqa: ASYNC110  no event announces it
             await asyncio.sleep(0.001)
+
+
+async def seated(
+    opened: SqliteEffectHost | SqliteRuntimeEffectController,
+    envelope: RuntimeEffectEnvelope,
+    scope: EffectScope = SCOPE,
+    *,
+    callers: int = 1,
+) -> None:
+    """Return when `callers` of `opened` wait for others to end the effect: they have looked, and found it held."""
+    room = opened._engine._room
+    key = EffectKey(scope.scope_id, envelope.replay_key or "")
+
+    async def waiting() -> bool:
+        return at_rest(room) and len(room._waiters.get(key, ())) == callers
+
+    await until(waiting)
+
+
+async def napping(clock: ManualClock, sleeping: "asyncio.Task[Any]") -> None:
+    """Return when the only one who sleeps by the clock looks at it again and again, or does not any more."""
+    before = clock.asked
+
+    async def asked_often() -> bool:
+        return clock.asked > before + 6 or sleeping.done()
+
+    await until(asked_often)
 
 
 @contextlib.asynccontextmanager

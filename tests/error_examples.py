@@ -169,4 +169,19 @@ EXAMPLES: list[tuple[StoreError, dict[str, object], list[str]]] = [
     (errors.HostEventDeliveryUnavailable("o"), {"occurrence_id": "o"}, ["'o'", "no process registry"]),
     (errors.InvalidTriggerPayload("h"), {"handle": "h"}, ["'h'", "does not fit"]),
     (errors.DuplicateHostEvent("t"), {"source_type": "t"}, ["'t'", "declared already"]),
+    (
+        errors.InvalidTriggerPayload("h", "o", "$.button"),
+        {"handle": "h", "occurrence_id": "o", "path": "$.button"},
+        ["'h'", "'o'", "$.button"],
+    ),
+    (
+        errors.TriggerDeliveryCorrupt("o", "s"),
+        {"occurrence_id": "o", "subscription_id": "s", "kind": "trigger delivery", "key": "o/s", "reservations": ()},
+        ["'o'", "'s'", "drop it"],
+    ),
+    (
+        errors.ProcessCancelRefused("s", {"p": "a reason"}, ["done"]),
+        {"session_id": "s", "refusals": {"p": "a reason"}, "done": ["done"]},
+        ["'s'", "'p'", "run on", "a reason"],
+    ),
 ]

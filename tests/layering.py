@@ -1,4 +1,4 @@
-"""Reads the imports, lengths and ranks of a package out of its source; `test_layers` says what must hold."""
+"""Reads the imports, lengths and ranks of a package out of its source; the tests of layers say what must hold."""
 
 import ast
 import graphlib
@@ -17,6 +17,7 @@ Rank = tuple[int, int]
 RANKS: Mapping[str, Rank] = {
     "errors": (0, 0),
     "clock": (0, 0),
+    "native_choice": (0, 0),
     "records": (1, 0),
     "codecs": (2, 0),
     "rules": (3, 0),
@@ -77,6 +78,23 @@ def violations(package: Path) -> list[str]:
     return breaches + _circles(package.name, imports)
 
 
+def imports_of(package: Path, other: str) -> list[str]:
+    """Return every import of `other`, a package or a module, in `package`, one line each."""
+    files = dict(_modules(package))
+    return [
+        f"{_dotted(package.name, name)}:{found.line}: imports {found.target}"
+        for name, path in sorted(files.items())
+        for found in _imports(path, package.name, name, files)
+        if found.target == other or found.target.startswith(f"{other}.")
+    ]
+
+
+def circles(package: Path) -> list[str]:
+    """Return a circle of imports in a package without ranks, if there is one."""
+    files = dict(_modules(package))
+    return _circles(package.name, {name: _imports(path, package.name, name, files) for name, path in files.items()})
+
+
 def long_files(package: Path, limit: int = MAX_FILE_LINES) -> list[str]:
     """Return the Python and C files of `package` with more lines than `limit`."""
     files = _files(package, "*.py", "*.pyi", "*.c", "*.h")
@@ -112,6 +130,10 @@ def _modules(package: Path) -> Iterator[tuple[str, Path]]:
         yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
 
 
+def _dotted(package: str, module: str) -> str:
+    return f"{package}.{module}" if module else package
+
+
 def _room(module: str) -> str | None:
     """Return the entry of RANKS that holds for a module."""
     name = module
@@ -130,7 +152,7 @@ def _rank(module: str) -> Rank | None:
 
 
 def _breaches(package: str, module: str, imports: list[Import]) -> Iterator[str]:
-    here = f"{package}.{module}" if module else package
+    here = _dotted(package, module)
     rank = _rank(module)
     if rank is None:
         yield f"{here}: has no rank; give it one in tests/layering.py"
@@ -190,7 +212,7 @@ def _imports(path: Path, package: str, module: str, files: Mapping[str, Path]) -
     """Return what a module imports anywhere in it, functions and type-checking blocks included."""
     tree = ast.parse(path.read_text("utf-8"))
     typing_only = _typing_only(tree)
-    parent = f"{package}.{module}" if module else package
+    parent = _dotted(package, module)
     if path.stem != "__init__":
         parent = parent.rpartition(".")[0]
     return [

@@ -1,13 +1,19 @@
 """Registries to try things on: file and memory, on one clock that the test moves."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 import pytest_asyncio
 
 from lash_store.sqlite.process_registry.store import SqliteProcessRegistry
 from tests.clocks import ManualClock
+from tests.sqlite.waiting.rooms import at_rest
+
+PATIENCE_S: Final = 20.0
+"""How long anything may take before a test calls it a hang."""
 
 
 class Registries:
@@ -34,6 +40,14 @@ class Registries:
     def _kept(self, registry: SqliteProcessRegistry) -> SqliteProcessRegistry:
         self._opened.append(registry)
         return registry
+
+
+async def waiting(registry: SqliteProcessRegistry, *, for_ends: int = 0, for_events: int = 0) -> None:
+    """Return when so many wait for ends of processes and for events: they have looked, and found nothing."""
+    async with asyncio.timeout(PATIENCE_S):
+        for room, waiters in ((registry._ends, for_ends), (registry._events, for_events)):
+            while not at_rest(room, waiters=waiters):  # noqa: ASYNC110  no event announces it
+                await asyncio.sleep(0.001)
 
 
 @pytest.fixture

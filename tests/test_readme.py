@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 FENCE = re.compile(r"^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?:|#)(?P<target>[^)#]+)[^)]*\)")
 COMMAND = re.compile(r"^<!-- command: (?P<name>\w+) -->\n+```sh\n(?P<line>[^\n]+)\n```$", re.MULTILINE)
 
 
@@ -32,6 +33,33 @@ def test_python_block_runs(code: str, tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", "block.py"]
     finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert finished.returncode == 0, finished.stdout + finished.stderr
+
+
+def test_python_blocks_are_typed(tmp_path: Path) -> None:
+    """A reader who copies one into a project that is checked strictly finds nothing to mend."""
+    pytest.importorskip("mypy")
+    files = [tmp_path / f"readme_block_{number}.py" for number, _ in enumerate(blocks())]
+    for file, found in zip(files, FENCE.finditer(README), strict=True):
+        file.write_text(found["code"], "utf-8")
+    command: list[str | Path] = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", *files]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert finished.stdout, finished.stderr
+    assert [line for line in finished.stdout.splitlines() if "readme_block_" in line] == []
+
+
+def test_the_first_example_is_a_session_in_ten_lines() -> None:
+    first = FENCE.search(README)
+    assert first is not None
+    body = first["code"].partition("async def main")[2].splitlines()
+    assert "create_store" in body[1]
+    assert len([line for line in body if line.strip()]) <= 10
+
+
+def test_the_links_lead_somewhere() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    for page in pages:
+        for target in LINK.findall(page.read_text("utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
 def readme_command(name: str, readme: Path) -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,7 @@ import apsw
 import apsw.aio
 
 from bench import workload
-from bench.drivers.apsw_blocking import apsw_versions, prepare, run_transaction
+from bench.drivers.apsw_blocking import apsw_versions, prepare
 from bench.drivers.protocol import Adapter
 
 
@@ -25,7 +25,7 @@ class ApswAioWriter:
 
     async def commit(self, node_id: str, node_json: str) -> None:
         """Run the one transaction."""
-        await self._run(run_transaction, self._db, node_id, node_json)
+        await self._run(workload.run_transaction, self._db, node_id, node_json)
 
 
 @asynccontextmanager

@@ -23,21 +23,6 @@ def prepare(db: apsw.Connection, durability: workload.Durability) -> None:
         db.execute(pragma).fetchall()
 
 
-def run_transaction(db: apsw.Connection, node_id: str, node_json: str) -> None:
-    """Run the one transaction."""
-    execute = db.execute
-    execute(workload.BEGIN)
-    try:
-        execute(workload.READ_HEAD).fetchall()
-        execute(workload.INSERT_NODE, (node_id, node_json))
-        execute(workload.ADVANCE_HEAD)
-        execute(workload.COMMIT)
-    except BaseException:
-        if db.in_transaction:
-            execute(workload.ROLLBACK)
-        raise
-
-
 def read_pragma(db: apsw.Connection, name: str) -> str:
     """The value of a pragma on this connection."""
     return str(db.execute(f"PRAGMA {name}").fetchall()[0][0])
@@ -51,7 +36,7 @@ class ApswWriter:
 
     def commit(self, node_id: str, node_json: str) -> None:
         """Run the one transaction."""
-        run_transaction(self._db, node_id, node_json)
+        workload.run_transaction(self._db, node_id, node_json)
 
     def pragma(self, name: str) -> str:
         """The value of a pragma on this connection."""

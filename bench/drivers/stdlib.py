@@ -21,17 +21,7 @@ class StdlibWriter:
 
     def commit(self, node_id: str, node_json: str) -> None:
         """Run the one transaction."""
-        execute = self._db.execute
-        execute(workload.BEGIN)
-        try:
-            execute(workload.READ_HEAD).fetchall()
-            execute(workload.INSERT_NODE, (node_id, node_json))
-            execute(workload.ADVANCE_HEAD)
-            execute(workload.COMMIT)
-        except BaseException:
-            if self._db.in_transaction:
-                execute(workload.ROLLBACK)
-            raise
+        workload.run_transaction(self._db, node_id, node_json)
 
     def pragma(self, name: str) -> str:
         """The value of a pragma on this connection."""

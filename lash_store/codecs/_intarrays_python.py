@@ -58,14 +58,3 @@ def _elements(data: bytes, at: int, count: int) -> tuple[bytes, int]:
         found.append(value)
         at += 1 + width
     return bytes(found), at
-
-
-def kernels() -> list[str]:
-    """The ways in which this module can do it."""
-    return ["python"]
-
-
-def use_kernel(name: str) -> None:
-    """There is only one way. Raises ValueError for any other name."""
-    if name != "python":
-        raise ValueError(f"no kernel {name} in this module")

@@ -1,31 +1,16 @@
-"""The one place that brings in the C or the Python implementation of byte strings as arrays of integers.
+"""Byte strings as arrays of integers, in C or in Python: the one place that chooses, by `lash_store.native_choice`."""
 
-`LASH_STORE_NATIVE` is "c" or "python"; without it the C module is taken if it is there. Nothing is said if it is not:
-`lash_store.sqlite.native`, which chooses by the same variable, warns for the whole package.
-"""
+from lash_store import native_choice
 
-import os
-from typing import Final
-
-_WANTED: Final = os.environ.get("LASH_STORE_NATIVE", "")
-
-if _WANTED not in ("", "c", "python"):
-    raise ImportError(f"LASH_STORE_NATIVE is {_WANTED!r}; it must be 'c' or 'python', or not set at all")
-
-if _WANTED == "python":
-    from lash_store.codecs._intarrays_python import decode, encode, kernels, use_kernel
-
-    IMPLEMENTATION = "python"
-else:
+IMPLEMENTATION = "python"
+if native_choice.CHOICE != "python":
     try:
-        from lash_store.codecs._intarrays import decode, encode, kernels, use_kernel
+        from lash_store.codecs._intarrays import decode, encode
 
         IMPLEMENTATION = "c"
-    except ImportError:
-        if _WANTED == "c":
-            raise
-        from lash_store.codecs._intarrays_python import decode, encode, kernels, use_kernel
+    except ImportError as error:
+        native_choice.do_without(error)
+if IMPLEMENTATION == "python":
+    from lash_store.codecs._intarrays_python import decode, encode
 
-        IMPLEMENTATION = "python"
-
-__all__ = ["IMPLEMENTATION", "decode", "encode", "kernels", "use_kernel"]
+__all__ = ["IMPLEMENTATION", "decode", "encode"]

@@ -48,6 +48,7 @@
     │   ├── HandleNotGranted(process_id, session_id)  nothing to be moved from there
     │   ├── ProcessLeaseConflict(process_id, owner_id, expires_at_epoch_ms)  somebody else holds it
     │   ├── ProcessLeaseLost(process_id)  expired, completed or taken over
+    │   ├── ProcessCancelRefused(session_id, refusals, done)  some processes refuse to be asked to end
     │   └── ProcessNotVisible(process_id, session_id)  the session has no handle on it
     ├── RuntimeEffectControllerError(code, message)  an effect failed; a verdict that is recorded
     │   └── EffectRefused  what the host says on its own account
@@ -61,11 +62,13 @@
         ├── UnknownTriggerDelivery(occurrence_id, subscription_id)  nothing was reserved
         ├── InvalidTriggerSubscription(field)  a field is blank
         ├── HostEventDeliveryUnavailable(occurrence_id)  the router has no registry
-        ├── InvalidTriggerPayload(handle)  it does not fit the event type
+        ├── InvalidTriggerPayload(handle, occurrence_id, path)  it does not fit the event type
+        ├── TriggerDeliveryCorrupt(occurrence_id, subscription_id)  a damaged delivery (a StoreCorrupt, too)
         └── DuplicateHostEvent(source_type)  this source type is declared already
 
 `retryable` says, for each class, whether sending the same call again may succeed without any other change. Unless a
-class says otherwise, an operation that raises has changed nothing in the file.
+class says otherwise, an operation that raises has changed nothing in the file; one that works in slices, as its
+docstring says, may have done some.
 """
 
 from lash_store.errors.artifact import ArtifactDecodeFailed, ArtifactEncodeFailed
@@ -84,6 +87,7 @@ from lash_store.errors.host_event import (
     InvalidHostEventOccurrence,
     InvalidTriggerPayload,
     InvalidTriggerSubscription,
+    TriggerDeliveryCorrupt,
     UnknownHostEventOccurrence,
     UnknownTriggerDelivery,
 )
@@ -93,6 +97,7 @@ from lash_store.errors.process import (
     InvalidProcessRegistration,
     MissingWakeTarget,
     ProcessAlreadyTerminal,
+    ProcessCancelRefused,
     ProcessLeaseConflict,
     ProcessLeaseLost,
     ProcessNotVisible,
@@ -171,6 +176,7 @@ __all__ = [
     "MissingWakeTarget",
     "NotADatabase",
     "ProcessAlreadyTerminal",
+    "ProcessCancelRefused",
     "ProcessLeaseConflict",
     "ProcessLeaseLost",
     "ProcessNotVisible",
@@ -198,6 +204,7 @@ __all__ = [
     "StoreReentered",
     "StoreRemovalFailed",
     "StoreWrongLoop",
+    "TriggerDeliveryCorrupt",
     "UndeclaredProcessEvent",
     "UnknownHostEventOccurrence",
     "UnknownLeafNode",

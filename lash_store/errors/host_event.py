@@ -1,6 +1,10 @@
 """What the host-event store and its router refuse (host events specification, section 5)."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from lash_store.errors.root import StoreError
+from lash_store.errors.storage import StoreCorrupt
 
 
 class HostEventError(StoreError):
@@ -65,14 +69,42 @@ class HostEventDeliveryUnavailable(HostEventError):
 
 
 class InvalidTriggerPayload(HostEventError):
-    """The payload of an occurrence does not fit the event type of the subscription with the handle `handle`."""
+    """The payload of the occurrence `occurrence_id` does not fit the event type of the subscription `handle`.
 
-    def __init__(self, handle: str) -> None:
+    `path` is the first place that does not fit, for example `$.button`.
+    """
+
+    def __init__(self, handle: str, occurrence_id: str = "", path: str = "$") -> None:
         super().__init__(
-            f"invalid payload for trigger {handle!r}: it does not fit the event type; the delivery is dropped, others "
-            "are not concerned"
+            f"invalid payload for trigger {handle!r}: at {path} that of the occurrence {occurrence_id!r} does not fit "
+            "the event type; the delivery is dropped, others are not concerned"
         )
         self.handle = handle
+        self.occurrence_id = occurrence_id
+        self.path = path
+
+
+class TriggerDeliveryCorrupt(HostEventError, StoreCorrupt):
+    """The occurrence or the subscription of a delivery cannot be read; others that were asked for are not concerned.
+
+    The delivery stays reserved: it starts when the row is repaired and the delivery resumed, or is given up with
+    `drop_delivery`. `also` are the same errors of other deliveries, `reservations` those that the call has made (and
+    that it would have returned).
+    """
+
+    def __init__(self, occurrence_id: str, subscription_id: str) -> None:
+        # Not super(): StoreCorrupt has another message.
+        StoreError.__init__(
+            self,
+            f"the delivery of the host event occurrence {occurrence_id!r} to {subscription_id!r} cannot be read; "
+            "restore its rows from a backup and resume it, or drop it",
+        )
+        self.kind = "trigger delivery"
+        self.key = f"{occurrence_id}/{subscription_id}"
+        self.occurrence_id = occurrence_id
+        self.subscription_id = subscription_id
+        self.also: Sequence[TriggerDeliveryCorrupt] = ()
+        self.reservations: Sequence[Any] = ()
 
 
 class DuplicateHostEvent(HostEventError):

@@ -1,5 +1,7 @@
 """What the process registry refuses (process registry specification, section 5)."""
 
+from collections.abc import Mapping
+
 from lash_store.errors.root import StoreError
 
 
@@ -140,6 +142,24 @@ class ProcessLeaseLost(ProcessRegistryError):
             f"the lease on process {process_id!r} is missing or expired; stop its work, write nothing and claim again"
         )
         self.process_id = process_id
+
+
+class ProcessCancelRefused(ProcessRegistryError):
+    """Processes of the session `session_id` refuse the cancel request by their own declarations, and run on.
+
+    `refusals` says why, by process id; the first of them is the cause. All else was done: `done` is what the call would
+    have returned.
+    """
+
+    def __init__(self, session_id: str, refusals: Mapping[str, str], done: object) -> None:
+        reasons = "; ".join(f"{process_id!r}: {reason}" for process_id, reason in refusals.items())
+        super().__init__(
+            f"processes of session {session_id!r} refuse the cancel request and run on, all others were asked; "
+            f"end these yourself: {reasons}"
+        )
+        self.session_id = session_id
+        self.refusals = dict(refusals)
+        self.done = done
 
 
 class ProcessNotVisible(ProcessRegistryError):

@@ -4,7 +4,11 @@ from typing import Any, ClassVar
 
 
 class StoreError(Exception):
-    """The root of the tree."""
+    """The root of the tree.
+
+    `retryable`: whether the same call may simply be repeated, unchanged. Where it is False, something has to be done
+    first (load the session again after HeadRevisionConflict, free some space after StoreFull); the message says what.
+    """
 
     retryable: ClassVar[bool] = False
 

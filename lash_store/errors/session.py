@@ -22,10 +22,13 @@ class UnsupportedSchemaVersion(StoreOpenFailed):
 
 
 class AnotherKindOfDatabase(StoreOpenFailed):
-    """The database at `path` has the version of a `kind` database, and not one of its tables; it was left as it is."""
+    """The database at `path` holds none of the tables of a `kind` database, but others; it was left as it is.
+
+    Whatever its version: session, process registry, effects and host events each need a file of their own.
+    """
 
     def __init__(self, path: str, kind: str) -> None:
-        super().__init__(path, f"it is no {kind} database but one of another kind; name another file")
+        super().__init__(path, f"it is no {kind} database but one of another kind; every kind has files of its own")
         self.kind = kind
 
 
@@ -84,15 +87,15 @@ class UnknownLeafNode(StoreError):
 
     def __init__(self, session_id: str, leaf_node_id: str) -> None:
         super().__init__(
-            f"the leaf {leaf_node_id!r} is no node of session {session_id!r}, nor one that the commit brings; append the "
-            "new nodes with with_appended_nodes, or mend the leaf with heal_orphaned_leaf"
+            f"the leaf {leaf_node_id!r} is no node of session {session_id!r}, nor one that the commit brings; append "
+            "the new nodes with with_appended_nodes, or mend the leaf with heal_orphaned_leaf"
         )
         self.session_id = session_id
         self.leaf_node_id = leaf_node_id
 
 
 class UnsupportedReadScope(StoreError):
-    """A store cannot serve the read scope `scope`; the SQLite store serves all."""
+    """A store cannot serve the read scope `scope`; the SQLite store serves all, and raises it for what is none."""
 
     def __init__(self, scope: object) -> None:
         super().__init__(f"this store cannot serve the read scope {scope!r}; ask for the full graph")
@@ -100,7 +103,10 @@ class UnsupportedReadScope(StoreError):
 
 
 class UnsupportedRecordSchemaVersion(StoreError):
-    """A record of kind `record_kind` has the version `actual`; this release reads `expected`."""
+    """A record of kind `record_kind` has the version `actual`; this release reads `expected`.
+
+    Not raised by the SQLite store, whose records have no versions of their own; the contract of stores names it.
+    """
 
     def __init__(self, record_kind: str, actual: int, expected: int) -> None:
         super().__init__(

@@ -1,8 +1,10 @@
 """What can go wrong with a file, its handle, and the statements that run on it."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from lash_store.errors.root import StoreError
+
+_SHOWN: Final = 80
 
 
 class StoreOpenFailed(StoreError):
@@ -154,13 +156,23 @@ class GuardFailed(StoreError):
 
     def __init__(self, step: int, name: str, expected: str, row: tuple[Any, ...] | None, changes: int) -> None:
         label = f"{step} ({name})" if name else f"{step}"
-        saw = f"{changes} changes" if row is None else f"the row {row!r}"
+        saw = f"{changes} changes" if row is None else f"the row {_shortened(row)}"
         super().__init__(f"guard {label} of the plan expected {expected} and saw {saw}; the plan was rolled back")
         self.step = step
         self.name = name
         self.expected = expected
         self.row = row
         self.changes = changes
+
+
+def _shortened(row: tuple[Any, ...]) -> str:
+    """A row as a message shows it: of a long value only the beginning, since a column may hold megabytes."""
+    shown = (repr(value[:_SHOWN]) + "..." if _is_long(value) else repr(value) for value in row)
+    return f"({', '.join(shown)})"
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, (str, bytes)) and len(value) > _SHOWN
 
 
 class StoreInUse(StoreError):

@@ -16,7 +16,7 @@ class InvalidRecord(StoreError):
     """A text or value cannot be read, or a record cannot be written, as a `kind`: `path` says where, `reason` why."""
 
     def __init__(self, kind: str, path: str, reason: str) -> None:
-        super().__init__(f"not a {kind}: at {path}: {reason}")
+        super().__init__(f"invalid {kind} at {path}: {reason}")
         self.kind = kind
         self.path = path
         self.reason = reason

@@ -35,7 +35,11 @@ class SessionCheckpoint(Record, frozen=True):
 
 
 class HydratedSessionCheckpoint(Record, frozen=True):
-    """A checkpoint with its parts. None is no part; an empty `execution_state` is one, and not the same."""
+    """A checkpoint with its parts. None is no part; an empty `execution_state` is one, and not the same.
+
+    `tool_state` is `{"generation": 3, "tools": {name: {"manifest": {"id": ..., "name": ...}}}}`, both keys required,
+    `plugin_snapshot` is `{"plugins": {plugin_id: {"meta": {...}, "artifacts": [...]}}}` (docs/shapes.md has all keys).
+    """
 
     turn_state: PersistedTurnState = msgspec.field(default_factory=first_turn_state)
     tool_state_ref: Annotated[str | None, ALWAYS] = None

@@ -48,7 +48,7 @@ class ReplaceFull(Record, frozen=True):
 
     VARIANT: ClassVar[str] = "ReplaceFull"
 
-    nodes: list[SessionNodeRecord]
+    nodes: list[SessionNodeRecord] = msgspec.field(default_factory=list)
     leaf_node_id: str | None = None
 
 
@@ -84,7 +84,8 @@ class RuntimeCommit(Record, frozen=True, kw_only=True):
         """The commit that writes `state`: it expects the revision last seen and carries no stamp and no completions.
 
         A state that has seen none expects none, so its commit replaces whatever is there (specification 4.30): whoever
-        means to make the first one says so by `with_expected_head_revision(0)`. The whole graph is written if no revision was seen yet, or if the state asks for it; else only the leaf.
+        means to make the first one says so by `with_expected_head_revision(0)`. The whole graph is written if no
+        revision was seen yet, or if the state asks for it; else only the leaf.
         """
         whole = state.replace_graph or state.head_revision is None
         leaf = state.graph.leaf_node_id

@@ -61,7 +61,10 @@ def _no_prompt(layer: Any, hashed: bool) -> bool:
 
 
 class SessionPolicy(Record, frozen=True, forbid_unknown_fields=True):
-    """What a frame runs with. `provider_id` is written without surrounding white space; `prompt` is opaque."""
+    """What a frame runs with. `provider_id` is written without surrounding white space.
+
+    `prompt` is opaque, for example `{"slots": {"intro": {"reset": False, "entries": []}}}`.
+    """
 
     LAST_KEY_WINS: ClassVar[bool] = True
 
@@ -81,20 +84,33 @@ class SessionPolicy(Record, frozen=True, forbid_unknown_fields=True):
 
 
 _OPEN_SCHEMA: Final = {"type": "object", "properties": {}, "additionalProperties": True}
+_COMPACT_CONTRACT: Final = Fields(
+    name=Key(),
+    signature=Key(),
+    returns=Key(),
+    parameters=Key(absent=[]),
+    return_fields=Key(absent=[]),
+    description=Key(absent=""),
+    examples=Key(absent=[]),
+)
+_AGENT_SURFACE: Final = Fields(
+    module_path=Key(absent=[]), operation=Key(), authority_type=Key(), aliases=Key(absent=[])
+)
+_RETRY_POLICY: Final = Fields(type=Key(), max_attempts=Key(), base_delay_ms=Key(), max_delay_ms=Key())
 MANIFEST_KEYS: Final = {
     "id": Key(),
     "name": Key(),
     "description": Key(absent=""),
-    "compact_contract": Key(Plain.AS_GIVEN),
-    "availability": Key(Plain.AS_GIVEN, absent={"base": "showcased"}),
+    "compact_contract": Key(_COMPACT_CONTRACT),
+    "availability": Key(Fields(base=Key()), absent={"base": "showcased"}),
     "activation": Key(Plain.AS_GIVEN, absent="always"),
     "availability_override": Key(Plain.AS_GIVEN),
-    "agent_surface": Key(Plain.AS_GIVEN, absent={}),
-    "argument_projection": Key(Plain.AS_GIVEN, absent={"kind": "materialize_projected_values"}),
+    "agent_surface": Key(_AGENT_SURFACE, absent={}),
+    "argument_projection": Key(Fields(kind=Key(), field=Key()), absent={"kind": "materialize_projected_values"}),
     "scheduling": Key(Plain.AS_GIVEN, absent="parallel"),
-    "retry_policy": Key(Plain.AS_GIVEN, absent={"type": "never"}),
+    "retry_policy": Key(_RETRY_POLICY, absent={"type": "never"}),
 }
-"""The keys of a tool manifest (specification 3.11), in declared order; what lies inside them is their owner's."""
+"""The keys of a tool manifest (specification 3.11), in declared order."""
 _PROJECTION: Final = Fields(profile=Key(), schema=Key())
 TOOL_DEFINITION: Final = Fields(
     **MANIFEST_KEYS,
@@ -102,6 +118,6 @@ TOOL_DEFINITION: Final = Fields(
     output_schema=Key(absent=None, always=True),
     input_schema_projections=Key(_PROJECTION, absent=[]),
     output_schema_projections=Key(_PROJECTION, absent=[]),
-    output_contract=Key(Plain.AS_GIVEN, absent={"kind": "static"}),
+    output_contract=Key(Fields(kind=Key(), input_field=Key(), default_schema=Key()), absent={"kind": "static"}),
     examples=Key(absent=[]),
 )

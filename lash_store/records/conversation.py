@@ -1,7 +1,7 @@
 """Conversation records: messages and their parts (specification 3.6)."""
 
 import enum
-from typing import Annotated, ClassVar, TypeAlias
+from typing import Annotated, ClassVar, Final, Self, TypeAlias
 
 import msgspec
 
@@ -11,7 +11,11 @@ from lash_store.records.shape import OMIT_EMPTY, U32, Uint
 
 
 class MessageRole(str, enum.Enum):
-    """Who speaks. The case of the text matters."""
+    """Who speaks. The case of the text matters.
+
+    A tool's result comes from USER, as a part TOOL_RESULT: so lash has it, and so models take it. It counts among the
+    `user_message_count` of the list of sessions.
+    """
 
     USER = "User"
     ASSISTANT = "Assistant"
@@ -130,7 +134,10 @@ PruneState: TypeAlias = PruneStateIntact | PruneStateCleared | PruneStateDeleted
 
 
 class MessagePart(Record, frozen=True, kw_only=True):
-    """A part of a message."""
+    """A part of a message.
+
+    A call and its result share `tool_call_id`; `content` holds the arguments of the one and the text of the other.
+    """
 
     id: str
     kind: PartKind
@@ -142,6 +149,11 @@ class MessagePart(Record, frozen=True, kw_only=True):
     prune_state: PruneState
     reasoning_meta: ReasoningMeta | None = None
     response_meta: ResponseMeta | None = None
+
+    @classmethod
+    def text(cls, content: str) -> Self:
+        """A part of text; `append_to_graph` gives it its id."""
+        return cls(id="", kind=PartKind.TEXT, content=content, prune_state=PruneStateIntact())
 
 
 class MessageOriginPlugin(Record, frozen=True, tag_field="kind", tag="plugin"):
@@ -165,10 +177,27 @@ MessageOrigin: TypeAlias = MessageOriginPlugin | MessageOriginProcess
 """Where a message comes from if not from the conversation itself, tagged by `kind`."""
 
 
+_TEXTS: Final = frozenset({PartKind.TEXT, PartKind.PROSE})
+
+
 class ConversationRecord(Record, frozen=True):
-    """A message of the conversation."""
+    """A message of the conversation.
+
+    The ids of messages and parts are texts that mean nothing to the store; where they are empty `append_to_graph` makes
+    some. Node ids are made of message ids, and are unique in a session.
+    """
 
     id: str
     role: MessageRole
     parts: list[MessagePart]
     origin: MessageOrigin | None = None
+
+    @classmethod
+    def text(cls, role: MessageRole, content: str) -> Self:
+        """A message of one text; `append_to_graph` gives it its ids."""
+        return cls("", role, [MessagePart.text(content)])
+
+    @property
+    def text_content(self) -> str:
+        """What its parts of kind TEXT and PROSE say, blank lines between; without tool calls, results, reasoning."""
+        return "\n\n".join(part.content for part in self.parts if part.kind in _TEXTS)

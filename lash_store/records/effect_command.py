@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 
 import msgspec
 
+from lash_store.errors import InvalidRecord
 from lash_store.records import json_text
 from lash_store.records.effect_layouts import REQUEST
 from lash_store.records.invocation import RuntimeEffectKind, RuntimeInvocation
@@ -117,7 +118,9 @@ ProcessCommand: TypeAlias = (
 
 
 def process_command_effect_id(command: ProcessCommand) -> str:
-    """The effect id of a process command."""
+    """The effect id of a process command. Raises InvalidRecord for what is none."""
+    if not isinstance(command, ProcessCommand):
+        raise InvalidRecord("ProcessCommand", "$", f"expected a process command, got a {type(command).__name__}")
     if isinstance(command, ProcessCommandStart):
         return f"process:start:{command.registration.id}"
     if isinstance(command, ProcessCommandList):

@@ -3,9 +3,9 @@
 The file knows a scope by its `scope_id` alone, without kind and session.
 """
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from lash_store.errors import EffectRefused
+from lash_store.errors import EffectRefused, InvalidRecord
 from lash_store.records.record import Record
 from lash_store.records.text import trimmed
 
@@ -19,7 +19,11 @@ class _EffectScope(Record, frozen=True):
         return str(getattr(self, self._keys()[-1]))
 
     def require_ids(self) -> None:
-        """Raise EffectRefused (`missing_effect_scope_id`) if one of the keys is blank."""
+        """Raise EffectRefused (`missing_effect_scope_id`) if one of the keys is blank.
+
+        Raises InvalidRecord or InvalidJsonValue for keys that are no texts, or have no stored form.
+        """
+        self.to_json()
         for key in self._keys():
             if not trimmed(getattr(self, key)):
                 raise EffectRefused(
@@ -71,3 +75,10 @@ EffectScope: TypeAlias = (
     | EffectScopeRuntimeOperation
 )
 """Whose history an effect belongs to, tagged by `type`."""
+
+
+def require_scope(scope: Any) -> None:
+    """Raise InvalidRecord if this is no effect scope at all, and what its `require_ids` raises."""
+    if not isinstance(scope, _EffectScope):
+        raise InvalidRecord("EffectScope", "$", f"expected an effect scope, got a {type(scope).__name__}")
+    scope.require_ids()

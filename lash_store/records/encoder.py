@@ -1,35 +1,27 @@
 """Records written by C: the one place that brings in the module, and the tables by which it writes.
 
 The writers of `Record` make a plain value, which a codec then makes text of. For the usual record the C module writes
-the same bytes in one pass. It answers None for anything that is not usual, and without the module the functions here
-answer so to everything; then the writers in Python do the work, or raise. They alone say what is right.
-
-`LASH_STORE_NATIVE` is "c" or "python"; without it the C module is taken if it is there. Nothing is said if it is not:
-`lash_store.sqlite.native`, which chooses by the same variable, warns for the whole package.
+the same bytes in one pass. It answers None for anything that is not usual, and without the module, which
+`lash_store.native_choice` decides, the functions here answer so to everything; then the writers in Python do the work,
+or raise. They alone say what is right.
 """
 
-import os
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from lash_store import native_choice
 from lash_store.records.layout import Fields, Layout, MapOf, Plain
 
 if TYPE_CHECKING:
     from lash_store.records._encoder import Writer
 
-_WANTED: Final = os.environ.get("LASH_STORE_NATIVE", "")
-
-if _WANTED not in ("", "c", "python"):
-    raise ImportError(f"LASH_STORE_NATIVE is {_WANTED!r}; it must be 'c' or 'python', or not set at all")
-
 IMPLEMENTATION = "python"
-if _WANTED != "python":
+if native_choice.CHOICE != "python":
     try:
         from lash_store.records._encoder import Writer
 
         IMPLEMENTATION = "c"
-    except ImportError:
-        if _WANTED == "c":
-            raise
+    except ImportError as error:
+        native_choice.do_without(error)
 
 Form: TypeAlias = tuple[Any, ...]
 """How one value is written: what kind it is, and what more there is to know of it. Classes stand for their records."""

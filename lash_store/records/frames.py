@@ -30,13 +30,16 @@ class PluginSource(str, enum.Enum):
 
 
 class PluginOptions(Record, frozen=True):
-    """Options by plugin name; opaque."""
+    """Options by plugin name; opaque, for example `{"my-plugin": {"level": 2}}`."""
 
     plugins: Annotated[dict[str, Opaque], OMIT_EMPTY] = msgspec.field(default_factory=dict)
 
 
 class ToolAccess(Record, frozen=True):
-    """Tool definitions (opaque) added to a frame, and names of tools hidden from it (written sorted, each once)."""
+    """Tool definitions (opaque) added to a frame, and names of tools hidden from it (written sorted, each once).
+
+    A definition is `{"id": "tool:search", "name": "search", "input_schema": {...}, "output_schema": None}`.
+    """
 
     tools: Annotated[list[Annotated[Any, TOOL_DEFINITION]], OMIT_EMPTY] = msgspec.field(default_factory=list)
     hidden_tools: Annotated[list[str], AS_SET, OMIT_EMPTY] = msgspec.field(default_factory=list)

@@ -13,11 +13,11 @@ from lash_store.records.json_text import RepeatedKeys
 from lash_store.records.layout import Unfit
 from lash_store.records.record import Record
 from lash_store.records.scalars import Codec
-from lash_store.records.shape import ALWAYS, Field, Opaque, codec_of, fields_of
+from lash_store.records.shape import ALWAYS, Field, Opaque, codec_of, fields_of, tag_of
 
 
 class ProtocolEvent(Record, frozen=True):
-    """An event of a plugin's protocol; the payload is opaque and may be None."""
+    """An event of a plugin's protocol; the payload is opaque (`{"step": 1}`) and may be None."""
 
     LAST_KEY_WINS: ClassVar[bool] = True
 
@@ -73,7 +73,7 @@ class SessionNodePayloadEvent(Record, frozen=True, tag_field="kind", tag="event"
 
 
 class SessionNodePayloadPlugin(Record, frozen=True, tag_field="kind", tag="plugin"):
-    """A plugin's own node; the body is opaque and may be None."""
+    """A plugin's own node; the body is opaque (`{"text": "remember"}`) and may be None."""
 
     plugin_type: str
     body: Opaque
@@ -118,10 +118,17 @@ class SessionNodeRecord(Record, frozen=True, kw_only=True):
         others = {key: item for key, item in value.items() if key not in keys}
         return cls(**found, other_keys=others or None)
 
+    def known_keys(self) -> frozenset[str]:
+        """As `Record.known_keys`, those of its payload among them."""
+        return _KEYS_OF_KIND[tag_of(type(self.payload))]
+
     def write_fields(self, plain: dict[str, Any], hashed: bool) -> None:
         """As `Record.write_fields`, the payload flattened."""
         super().write_fields(plain, hashed)
-        plain.update(plain.pop("payload"))
+        for key, item in plain.pop("payload").items():
+            if key in _NODE_KEYS and key != "kind":
+                raise Unfit("the node knows the key; set its field").at(key).at("other_keys").at("payload")
+            plain[key] = item
 
     @classmethod
     def encoder_form(cls) -> Form | None:

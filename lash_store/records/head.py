@@ -46,11 +46,11 @@ class SessionHead(Record, frozen=True, kw_only=True):
 
     session_id: str = "root"
     head_revision: Uint = 0
-    config: PersistedSessionConfig
     agent_frames: list[AgentFrameRecord] = msgspec.field(default_factory=list)
     current_agent_frame_id: Annotated[str, OMIT_EMPTY] = ""
-    checkpoint_ref: str | None = None
     graph: SessionGraph = msgspec.field(default_factory=SessionGraph)
+    config: PersistedSessionConfig
+    checkpoint_ref: str | None = None
     token_ledger: Annotated[list[TokenLedgerEntry], OMIT_EMPTY] = msgspec.field(default_factory=list)
 
 

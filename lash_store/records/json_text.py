@@ -34,9 +34,11 @@ def parse(text: str | bytes) -> Any:
     """The value of a JSON text: plain lists and dicts, `RepeatedKeys` where a key stood twice.
 
     Integers outside -2^63 ... 2^64-1 and `-0` come back as doubles, as every reader of the file takes them.
-    Raises Unfit for everything else: not UTF-8, not JSON, trailing text, NaN, out-of-range doubles, lone surrogates,
-    more than 127 nested levels.
+    Raises Unfit for everything else: no text, not UTF-8, not JSON, trailing text, NaN, out-of-range doubles, lone
+    surrogates, more than 127 nested levels.
     """
+    if not isinstance(text, (str, bytes, bytearray, memoryview)):
+        raise Unfit(f"expected a JSON text, got a {type(text).__name__}")
     try:
         data = text.encode() if isinstance(text, str) else bytes(text)
     except UnicodeEncodeError:

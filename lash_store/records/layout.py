@@ -103,7 +103,7 @@ class Key:
         self.needs = needs
 
     def written(self, value: Any) -> bool:
-        """Whether the owner's writer would write this key with this value."""
+        """Whether the owner's writer would write this key with this value, which is in the hashed form already."""
         if self.needs and isinstance(value, Mapping) and not value.get(self.needs):
             return False
         return self.always or type(value) is not type(self.absent) or bool(value != self.absent)
@@ -202,8 +202,10 @@ def _arranged_fields(value: dict[str, Any], copy: dict[str, Any], layout: Fields
         if name not in copy:
             if hashed and key.always:
                 form[name] = _form(key.absent, key.value, hashed, DEEPEST_JSON)
-        elif not hashed or key.written(value[name]):
-            form[name] = copy[name] if key.value is _AS_GIVEN else _arranged(value[name], copy[name], key.value, hashed)
+            continue
+        inner = copy[name] if key.value is _AS_GIVEN else _arranged(value[name], copy[name], key.value, hashed)
+        if not hashed or key.written(inner):
+            form[name] = inner
     if not hashed and len(form) < len(copy):
         form.update((name, item) for name, item in copy.items() if name not in form)
     return form
@@ -279,7 +281,9 @@ def _object_form(value: Mapping[Any, Any], layout: Layout, hashed: bool, levels:
     key = ""
     try:
         for key, item, inner in _in_order(value, layout, hashed):
-            form[text_form(key)] = _form(item, inner, hashed, levels)
+            formed = _form(item, inner, hashed, levels)
+            if not hashed or not isinstance(layout, Fields) or layout.keys[key].written(formed):
+                form[text_form(key)] = formed
     except Unfit as unfit:
         raise unfit.at(key) from None
     return form
@@ -305,8 +309,7 @@ def _fields_in_order(value: Mapping[str, Any], layout: Fields, hashed: bool) -> 
     found: list[tuple[str, Any, Layout]] = []
     for name, key in layout.keys.items():
         if name in value:
-            if key.written(value[name]):
-                found.append((name, value[name], key.value))
+            found.append((name, value[name], key.value))
         elif key.always:
             found.append((name, key.absent, key.value))
     return found

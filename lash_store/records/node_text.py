@@ -102,8 +102,8 @@ _INTACT: Final = PruneStateIntact()
 _CLEARED: Final = PruneStateCleared()
 
 
-def read_nodes(rows: Iterable[tuple[str, str]]) -> list[SessionNodeRecord]:
-    """The nodes in rows of (node id, JSON text), in the order of the rows.
+def read_nodes(rows: Iterable[tuple[str, str | bytes]]) -> list[SessionNodeRecord]:
+    """The nodes in rows of (node id, JSON text), in the order of the rows; as bytes, a text need not be UTF-8.
 
     Raises StoreCorrupt("graph node", node id) for a text that is no node, or another node than its row says.
     """
@@ -120,17 +120,17 @@ def read_nodes(rows: Iterable[tuple[str, str]]) -> list[SessionNodeRecord]:
     return nodes
 
 
-def _read_exactly(node_id: str, text: str) -> SessionNodeRecord:
+def _read_exactly(node_id: str, text: str | bytes) -> SessionNodeRecord:
     try:
         return SessionNodeRecord.from_json(text)
     except InvalidRecord as damage:
         raise StoreCorrupt("graph node", node_id) from damage
 
 
-def _read_usual(text: str, buffer: bytearray) -> SessionNodeRecord:
+def _read_usual(text: str | bytes, buffer: bytearray) -> SessionNodeRecord:
     """The node of a text in its usual form. `buffer` is scratch memory. Raises _Unusual."""
     try:
-        data = text.encode()
+        data = text.encode() if isinstance(text, str) else text
         node = _DECODE(data)
         _ENCODE_INTO(node, buffer)
     except (AttributeError, UnicodeError, RecursionError, msgspec.DecodeError):

@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Final, Self
 
 import msgspec
 
+from lash_store.errors import InvalidRecord
 from lash_store.records.causal import CausalRef
 from lash_store.records.invocation import RuntimeInvocation, RuntimeReplay, RuntimeScope, RuntimeSubjectProcessEvent
 from lash_store.records.process import ProcessScope
@@ -84,7 +85,13 @@ class ProcessEventAppendRequest(Record, frozen=True):
 
     @classmethod
     def cancel_requested(cls, process_id: str, reason: str | None = None) -> Self:
-        """The standard cancel request: of several with one reason the first stands."""
+        """The standard cancel request: of several with one reason the first stands.
+
+        Raises InvalidRecord for an id that is no text, or a reason that is neither a text nor None.
+        """
+        for path, text in (("$.process_id", process_id), ("$.reason", "" if reason is None else reason)):
+            if not isinstance(text, str):
+                raise InvalidRecord(cls.__name__, path, f"expected a string, got a {type(text).__name__}")
         return cls(CANCEL_REQUESTED, {"reason": reason}, RuntimeReplay(cancel_replay_key(process_id, reason)))
 
 

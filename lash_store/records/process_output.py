@@ -39,6 +39,10 @@ class ProcessAwaitOutputFailure(ShapedRecord, frozen=True, tag_field="type", tag
     raw: Opaque = None
     control: Opaque = None
 
+    def known_keys(self) -> frozenset[str]:
+        """As `Record.known_keys`."""
+        return _but_null_raw(super().known_keys(), self)
+
 
 class ProcessAwaitOutputCancelled(ShapedRecord, frozen=True, tag_field="type", tag="cancelled"):
     """A cancellation."""
@@ -50,11 +54,23 @@ class ProcessAwaitOutputCancelled(ShapedRecord, frozen=True, tag_field="type", t
     raw: Opaque = None
     control: Opaque = None
 
+    def known_keys(self) -> frozenset[str]:
+        """As `Record.known_keys`."""
+        return _but_null_raw(super().known_keys(), self)
+
 
 ProcessAwaitOutput: TypeAlias = ProcessAwaitOutputSuccess | ProcessAwaitOutputFailure | ProcessAwaitOutputCancelled
 """What somebody who awaits a process gets, tagged by `type`. `STATE` is the terminal state that it stands for."""
 
 AWAIT_OUTPUT: Final[Codec] = codec_of(ProcessAwaitOutput)
+
+
+def _but_null_raw(
+    known: frozenset[str], output: ProcessAwaitOutputFailure | ProcessAwaitOutputCancelled
+) -> frozenset[str]:
+    """Without `raw` if it stands beside them as a null: so upstream writes a null that was selected (4.4)."""
+    stands = output.raw is None and (output.other_keys or {}).get("raw", False) is None
+    return known - {"raw"} if stands else known
 
 
 class _Status(Record, frozen=True):

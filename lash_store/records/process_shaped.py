@@ -37,6 +37,10 @@ class ShapedRecord(Record, frozen=True):
         keys = {field: key for key, field in self.RENAMED.items()}
         return {keys.get(key, key): item for key, item in plain.items()}
 
+    def known_keys(self) -> frozenset[str]:
+        """As `Record.known_keys`, the renamed ones under both names."""
+        return super().known_keys() | self.RENAMED.keys()
+
     @classmethod
     def read_fields(cls, value: Mapping[str, Any], fields: Any) -> dict[str, Any]:
         """As `Record.read_fields`; raises Unfit also for a value that is not of its shape."""

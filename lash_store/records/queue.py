@@ -23,7 +23,10 @@ class DeliveryPolicy(str, enum.Enum):
 
 
 class SlotPolicy(str, enum.Enum):
-    """Whether a batch may be delivered together with others."""
+    """Whether a batch may be delivered together with others, in one claim.
+
+    Neither keeps the session for one owner: while one holds an exclusive batch, another may claim the next.
+    """
 
     JOIN = "join"
     EXCLUSIVE = "exclusive"
@@ -119,19 +122,19 @@ _COMMAND: Final = Fields(kind=Key(), reason=Key(), expected_generation=Key())
 
 
 class QueuedWorkPayloadTurnInput(Record, frozen=True, tag_field="type", tag="turn_input"):
-    """Input of a turn: a mapping with `items`, `image_blobs` and so on."""
+    """Input of a turn, as a mapping: `{"items": [{"type": "text", "text": "hello"}]}` is the least (docs/shapes.md)."""
 
     input: Annotated[Any, _TURN_INPUT]
 
 
 class QueuedWorkPayloadProcessWake(Record, frozen=True, tag_field="type", tag="process_wake"):
-    """The wake of a process: a mapping with `wake_id`, `process_id` and so on."""
+    """The wake of a process, a delivery as a mapping; `process_wake_batch_draft` makes the draft that holds it."""
 
     wake: Annotated[Any, _WAKE]
 
 
 class QueuedWorkPayloadSessionCommand(Record, frozen=True, tag_field="type", tag="session_command"):
-    """A command: a mapping with `kind`, `reason` and so on."""
+    """A command, as a mapping: `{"kind": "reset_session", "reason": "asked for"}` (docs/shapes.md)."""
 
     command: Annotated[Any, _COMMAND]
 

@@ -20,8 +20,10 @@ _OTHER_KEYS: Final = frozenset({"other_keys"})
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A frozen record. Its fields are the keys of its stored form; constructing one checks nothing, writing all.
 
+    `msgspec.structs.replace(record, field=value)` makes a changed copy.
+
     `other_keys` holds the keys of an open record that this version does not know, as they were read. They are written
-    back behind the known ones and never enter a hash.
+    back behind the known ones and never enter a hash. A closed record has none; a known key is never among them.
     """
 
     VARIANT: ClassVar[str] = ""
@@ -71,7 +73,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
             raise Unfit(f"expected {config.tag!r}").at(config.tag_field)
         others = len(value) - len(found) - (config.tag_field is not None)
         if others:
-            found["other_keys"] = cls._unknown(value, known)
+            found["other_keys"] = cls._unknown(value)
         return cls(**found)
 
     def write_plain(self, hashed: bool) -> Any:
@@ -79,12 +81,15 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
         config = self.__struct_config__
         plain: dict[str, Any] = {} if config.tag_field is None else {config.tag_field: config.tag}
         self.write_fields(plain, hashed)
-        if self.other_keys and not hashed:
-            for key, item in stored_form(self.other_keys, Plain.AS_GIVEN).items():
-                plain.setdefault(key, item)
+        if self.other_keys is not None and not hashed:
+            plain.update(self._written_others())
         if not self.VARIANT:
             return plain
         return {self.VARIANT: plain} if _fields(type(self)) else self.VARIANT
+
+    def known_keys(self) -> frozenset[str]:
+        """The keys that mean something in the stored form of this record, whether they are written or not."""
+        return _keys(type(self))
 
     @classmethod
     def read_fields(cls, value: Mapping[str, Any], fields: Any) -> dict[str, Any]:
@@ -134,17 +139,31 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
             keys.append((field.key, False, field.codec.form, field.omit.form))
         return tuple(keys)
 
+    def _written_others(self) -> dict[str, Any]:
+        """`other_keys` as they are written. Raises Unfit for what a reader of the record would not find there."""
+        try:
+            if not isinstance(self.other_keys, Mapping):
+                raise Unfit(f"expected an object, got a {type(self.other_keys).__name__}")
+            if self.other_keys and self.__struct_config__.forbid_unknown_fields:
+                raise Unfit("the record is closed and has no other keys")
+            known = self.known_keys()
+            for key in self.other_keys:
+                if key in known:
+                    raise Unfit("the record knows the key; set its field").at(key)
+            return stored_form(self.other_keys, Plain.AS_GIVEN)  # type: ignore[no-any-return]
+        except Unfit as unfit:
+            raise unfit.at("other_keys") from None
+
     @classmethod
     def _refuse_repeated(cls, value: json_text.RepeatedKeys) -> None:
-        known = {field.key for field in _fields(cls)} | {cls.__struct_config__.tag_field}
-        for key in value.repeated & known:
-            if not cls.LAST_KEY_WINS:
+        if not cls.LAST_KEY_WINS:
+            for key in value.repeated & _keys(cls):
                 raise Unfit("the key stands more than once").at(key)
 
     @classmethod
-    def _unknown(cls, value: Mapping[str, Any], known: tuple[Field, ...]) -> dict[str, Any]:
-        names = {field.key for field in known} | {cls.__struct_config__.tag_field}
-        unknown = {key: item for key, item in value.items() if key not in names}
+    def _unknown(cls, value: Mapping[str, Any]) -> dict[str, Any]:
+        known = _keys(cls)
+        unknown = {key: item for key, item in value.items() if key not in known}
         if cls.__struct_config__.forbid_unknown_fields:
             raise Unfit("the record is closed and has no such key").at(next(iter(unknown)))
         return unknown
@@ -177,6 +196,13 @@ def _codec(family: Any) -> Codec:
 @functools.cache
 def _fields(cls: type[Record]) -> tuple[Field, ...]:
     return fields_of(cls, _OTHER_KEYS)
+
+
+@functools.cache
+def _keys(cls: type[Record]) -> frozenset[str]:
+    """The keys of a class, its tag's among them."""
+    tag_field = cls.__struct_config__.tag_field
+    return frozenset(field.key for field in _fields(cls)).union(() if tag_field is None else (tag_field,))
 
 
 def _unwrapped(variant: str, value: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from lash_store.clock import SYSTEM_CLOCK, Clock
+from lash_store.errors import StoreCorrupt
 from lash_store.records.commit_result import RuntimeCommitResult
 from lash_store.records.config import SessionPolicy
 from lash_store.records.frames import AgentFrameRecord, AgentFrameStatus, initial_frame, initial_frame_id
@@ -46,14 +47,25 @@ class RuntimeSessionState(msgspec.Struct, kw_only=True):
 
     @classmethod
     def new(cls, session_id: str = _ROOT, *, clock: Clock = SYSTEM_CLOCK) -> Self:
-        """The default state. Its one frame is that of session `root`, whatever the id of the session."""
+        """The default state. Its one frame is `root:frame:initial` of session `root`, whatever the id of the session.
+
+        So lash makes it (specification 4.30): its default state is that of `root`, and takes an id only then. Frame ids
+        stand in the file and in nodes, so a session begun here has the frame that lash would have given it.
+        """
         policy = SessionPolicy()
         frame = initial_frame(_ROOT, policy, rfc3339(clock.now_ms()))
         return cls(session_id=session_id, policy=policy, agent_frames=[frame], current_agent_frame_id=frame.frame_id)
 
     @classmethod
     def from_read(cls, read: PersistedSessionRead, *, clock: Clock = SYSTEM_CLOCK) -> Self:
-        """The state of a loaded session. A current frame that is not there is added, made like an initial one."""
+        """The state of a loaded session. A current frame that is not there is added, made like an initial one.
+
+        A part of the checkpoint that is not stored stays named by its ref, and so the next commit names it, too. Raises
+        StoreCorrupt if the manifest itself is not stored: what the session was is not known then, and the next commit
+        would write a fresh state over it. Whoever means that reads on without its `checkpoint_ref`.
+        """
+        if read.checkpoint_ref is not None and read.checkpoint is None:
+            raise StoreCorrupt("checkpoint manifest", read.checkpoint_ref)
         current = read.current_agent_frame_id or initial_frame_id(read.session_id)
         frames = {frame.frame_id: frame for frame in read.agent_frames}
         policy = msgspec.structs.replace(

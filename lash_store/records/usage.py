@@ -41,7 +41,7 @@ class PromptUsage(Record, frozen=True):
 
 
 class ProtocolTurnOptions(Record, frozen=True):
-    """Options of the turn protocol; the payload is opaque."""
+    """Options of the turn protocol; the payload is opaque, for example `{"temperature": 0.2}`."""
 
     payload: Opaque = msgspec.field(default_factory=dict)
 

@@ -13,6 +13,7 @@ from lash_store.clock import SYSTEM_CLOCK, Clock
 from lash_store.errors import StoreCorrupt
 from lash_store.records.causal import CausalRef, CausalRefProcessEvent
 from lash_store.records.conversation import ConversationRecord, MessageOriginPlugin, MessageOriginProcess
+from lash_store.records.frames import initial_frame_id
 from lash_store.records.graph import (
     ProtocolEvent,
     SessionEvent,
@@ -58,12 +59,14 @@ def active_path(graph: SessionGraph) -> list[SessionNodeRecord]:
     return list(reversed(path.values()))
 
 
-def active_read_model(graph: SessionGraph, frame_id: str = "", *, initial: bool = True) -> ReadModel:
+def active_read_model(graph: SessionGraph, frame_id: str = "", *, initial: bool | None = None) -> ReadModel:
     """The events of the active path, and its messages without the transient ones, of equal ids the first only.
 
     With a frame only the nodes of that frame count; those of no frame count if it is the session's `initial` one, the
-    frame without a previous frame. Raises StoreCorrupt as `active_path` does.
+    frame without a previous frame. None: that is told by its id. Raises StoreCorrupt as `active_path` does.
     """
+    if initial is None:
+        initial = frame_id.endswith(initial_frame_id(""))
     events: list[SessionEvent] = []
     messages: dict[str, ConversationRecord] = {}
     for node in active_path(graph):

@@ -1,7 +1,7 @@
 """The catalogue of the host events that a host declares (specification 4.7); nothing of it is stored."""
 
 from lash_store.codecs.host_event_ids import host_event_source_type
-from lash_store.errors import DuplicateHostEvent
+from lash_store.errors import DuplicateHostEvent, InvalidRecord
 from lash_store.records.host_event import HostEvent
 
 
@@ -12,7 +12,14 @@ class HostEventCatalog:
         self._by_source_type: dict[str, HostEvent] = {}
 
     def declare(self, event: HostEvent) -> None:
-        """Add an event. Raises DuplicateHostEvent if its key, or its source type `<alias>.<event>`, is taken."""
+        """Add an event.
+
+        Raises DuplicateHostEvent if its key, or its source type `<alias>.<event>`, is taken, InvalidRecord or
+        InvalidJsonValue for what is no declaration.
+        """
+        if not isinstance(event, HostEvent):
+            raise InvalidRecord(HostEvent.__name__, "$", f"expected a HostEvent, got a {type(event).__name__}")
+        event.to_json()
         source_type = host_event_source_type(event.alias, event.event)
         if source_type in self._by_source_type:
             raise DuplicateHostEvent(source_type)  # an equal key has an equal source type

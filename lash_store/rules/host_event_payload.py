@@ -1,7 +1,7 @@
 """Payloads of host events: whether one fits a type, and what becomes of values that go to a process (4.7)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from lash_store.records.host_event_trigger import TriggerInputBinding, TriggerInputBindingFixed
@@ -24,22 +24,25 @@ _RESOURCE: Final = ("__resource__", "type", "alias")
 
 def fits(ty: Any, value: Any) -> bool:
     """Whether a payload is of a type (a type expression). What is none, or is not known, has no values."""
+    return misfit(ty, value) is None
+
+
+def misfit(ty: Any, value: Any, path: str = "$") -> str | None:
+    """Where in a payload the first value lies that is not of its type, for example `$.button`; None if it fits."""
     if isinstance(ty, str):
-        return ty in _SIMPLE and bool(_SIMPLE[ty](value))
+        return None if ty in _SIMPLE and _SIMPLE[ty](value) else path
     if not isinstance(ty, Mapping) or len(ty) != 1:
-        return False
+        return path
     ((form, inner),) = ty.items()
-    if form == "Enum":
-        return isinstance(value, str) and isinstance(inner, _LISTS) and value in inner
-    if form == "List":
-        return isinstance(value, _LISTS) and all(fits(inner, item) for item in value)
-    if form == "Object":
-        return (
-            isinstance(value, Mapping) and isinstance(inner, _LISTS) and all(_field_fits(each, value) for each in inner)
-        )
+    if form == "List" and isinstance(value, _LISTS):
+        return _first(misfit(inner, item, f"{path}[{index}]") for index, item in enumerate(value))
+    if form == "Object" and isinstance(value, Mapping) and isinstance(inner, _LISTS):
+        return _first(_field_misfit(each, value, path) for each in inner)
     if form == "Union":
-        return isinstance(inner, _LISTS) and any(fits(member, value) for member in inner)
-    return form in ("Process", "TriggerHandle") and isinstance(value, Mapping)
+        return None if isinstance(inner, _LISTS) and any(fits(member, value) for member in inner) else path
+    if form == "Enum":
+        return None if isinstance(value, str) and isinstance(inner, _LISTS) and value in inner else path
+    return None if form in ("Process", "TriggerHandle") and isinstance(value, Mapping) else path
 
 
 def is_type(ty: Any) -> bool:
@@ -88,12 +91,17 @@ def _is_field(field: Any) -> bool:
     return isinstance(field, Mapping) and isinstance(field.get("name"), str) and is_type(field.get("ty"))
 
 
-def _field_fits(field: Any, value: Mapping[str, Any]) -> bool:
+def _first(paths: Iterable[str | None]) -> str | None:
+    return next((path for path in paths if path is not None), None)
+
+
+def _field_misfit(field: Any, value: Mapping[str, Any], path: str) -> str | None:
     if not _is_field(field):
-        return False
-    if field["name"] not in value:
-        return bool(field.get("optional"))
-    return fits(field["ty"], value[field["name"]])
+        return path
+    name = field["name"]
+    if name not in value:
+        return None if field.get("optional") else f"{path}.{name}"
+    return misfit(field["ty"], value[name], f"{path}.{name}")
 
 
 def _number(value: float) -> int | float:

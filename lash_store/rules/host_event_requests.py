@@ -3,6 +3,7 @@
 from lash_store.errors import InvalidHostEventOccurrence, InvalidRecord, InvalidTriggerSubscription
 from lash_store.records.host_event import HostEventOccurrenceRequest
 from lash_store.records.host_event_trigger import TriggerSubscriptionDraft
+from lash_store.records.process import ProcessProvenance, ProcessScope
 from lash_store.records.text import trimmed
 from lash_store.rules.host_event_payload import is_type
 
@@ -26,6 +27,13 @@ def require_reachable(draft: TriggerSubscriptionDraft) -> None:
         raise InvalidRecord(
             type(draft).__name__, "$.event_ty", "it is no type expression, so no payload would ever fit"
         )
+
+
+def require_host_profile(host_profile_id: str) -> None:
+    """Raise InvalidRecord for a host profile id that no process can be registered with (process specification 4.1)."""
+    ProcessProvenance(ProcessScope(""), host_profile_id).to_json()
+    if _is_blank(host_profile_id):
+        raise InvalidRecord("ProcessProvenance", "$.host_profile_id", "it is blank; give it a text")
 
 
 def _is_blank(value: object) -> bool:

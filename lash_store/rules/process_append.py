@@ -12,6 +12,7 @@ from lash_store.codecs.process_event_text import NO_SEMANTICS, EventText
 from lash_store.errors import (
     InvalidJsonValue,
     InvalidProcessPayload,
+    InvalidRecord,
     MissingWakeTarget,
     ProcessAlreadyTerminal,
     ProcessReplayKeyConflict,
@@ -19,7 +20,12 @@ from lash_store.errors import (
 )
 from lash_store.records import json_text
 from lash_store.records.causal import CausalRefProcess
-from lash_store.records.invocation import RuntimeInvocation, RuntimeScope, RuntimeSubjectProcessEvent
+from lash_store.records.invocation import (
+    RuntimeInvocation,
+    RuntimeReplay,
+    RuntimeScope,
+    RuntimeSubjectProcessEvent,
+)
 from lash_store.records.layout import Unfit, stored_form, text_form
 from lash_store.records.process import ProcessRecord, ProcessScope
 from lash_store.records.process_event import (
@@ -90,12 +96,12 @@ def prepare_process_event_append(
     """The event that `request` appends to the process of `record` as its `sequence`-th, in the order of checks of 4.3.
 
     `replay_lookup` is the payload hash and event stored under the request's replay key. Raises ProcessRegistryError's
-    subclasses of 4.3, InvalidJsonValue.
+    subclasses of 4.3, InvalidRecord, InvalidJsonValue.
     """
     requested = requested_event(request)
-    if replay_lookup is not None:
-        return replayed(record, requested, *replay_lookup)
     definition = ProcessDefinition(record)
+    if replay_lookup is not None:
+        return replayed(definition, requested, *replay_lookup, is_terminal=record.is_terminal)
     draft = draft_event(definition, requested)
     if draft.semantics.terminal is not None and record.is_terminal:
         raise ProcessAlreadyTerminal(record.id)
@@ -104,7 +110,11 @@ def prepare_process_event_append(
 
 
 def requested_event(request: ProcessEventAppendRequest) -> RequestedEvent:
-    """The request with its payload ready to be stored. Raises InvalidJsonValue if it, or a text, has no stored form."""
+    """The request with its payload ready to be stored.
+
+    Raises InvalidRecord if it, its replay key or its wake target is none, InvalidJsonValue if it has no stored form.
+    """
+    _require_request(request)
     try:
         event_type = json_text.compact(_text(request.event_type, "event_type"))
         payload = stored_form(request.payload)
@@ -117,23 +127,28 @@ def requested_event(request: ProcessEventAppendRequest) -> RequestedEvent:
 
 
 def replayed(
-    record: ProcessRecord, requested: RequestedEvent, payload_hash: str, event: ProcessEvent
+    definition: ProcessDefinition,
+    requested: RequestedEvent,
+    payload_hash: str,
+    event: ProcessEvent,
+    *,
+    is_terminal: bool,
 ) -> PreparedProcessEventAppend:
     """The stored event under the request's key, again. Raises ProcessReplayKeyConflict, MissingWakeTarget.
 
-    A process that the event should have ended and that still runs is to get its status.
+    A process that the event should have ended and that still runs (it is not `is_terminal`) is to get its status.
     """
     if payload_hash != requested.payload_hash:
-        raise ProcessReplayKeyConflict(record.id, requested.replay_key or "")
+        raise ProcessReplayKeyConflict(definition.process_id, requested.replay_key or "")
     ends, wakes = event.semantics.terminal, event.semantics.wake
     target = requested.request.wake_target_scope
     if wakes is not None and target is None:
-        raise MissingWakeTarget(record.id, event.event_type)
+        raise MissingWakeTarget(definition.process_id, event.event_type)
     return PreparedProcessEventAppend(
         event,
         payload_hash,
-        None if ends is None or record.is_terminal else terminal_status(ends.state, ends.await_output),
-        None if wakes is None or target is None else _delivery(record, event, wakes, target),
+        None if ends is None or is_terminal else terminal_status(ends.state, ends.await_output),
+        None if wakes is None or target is None else _delivery(definition, event, wakes, target),
         event.occurred_at.epoch_ms,
         True,
     )
@@ -144,7 +159,7 @@ def draft_event(definition: ProcessDefinition, requested: RequestedEvent) -> Eve
 
     Raises UndeclaredProcessEvent, ProcessReplayKeyRequired, InvalidProcessPayload, SelectorMismatch, InvalidJsonValue.
     """
-    process_id, key = definition.record.id, requested.replay_key
+    process_id, key = definition.process_id, requested.replay_key
     declared = definition.event_type(requested.request.event_type)
     if declared.needs_key and not key:
         raise ProcessReplayKeyRequired(process_id, declared.name)
@@ -158,20 +173,17 @@ def draft_event(definition: ProcessDefinition, requested: RequestedEvent) -> Eve
 
 
 def require_wake_target(definition: ProcessDefinition, draft: EventDraft) -> None:
-    """Raises MissingWakeTarget if the event wakes and nobody is named; InvalidRecord for a scope that is none."""
-    if draft.semantics.wake is not None:
-        target = draft.requested.request.wake_target_scope
-        if target is None:
-            raise MissingWakeTarget(definition.record.id, draft.declared.name)
-        target.to_json()
+    """Raises MissingWakeTarget if the event wakes and nobody is named."""
+    if draft.semantics.wake is not None and draft.requested.request.wake_target_scope is None:
+        raise MissingWakeTarget(definition.process_id, draft.declared.name)
 
 
 def finished(
     definition: ProcessDefinition, draft: EventDraft, sequence: int, occurred_at_ms: int
 ) -> PreparedProcessEventAppend:
     """The event of a draft that passed `require_wake_target`, at its place and time, as it will be read."""
-    record, request = definition.record, draft.requested.request
-    process_id, wakes, ends = record.id, draft.semantics.wake, draft.semantics.terminal
+    process_id, request = definition.process_id, draft.requested.request
+    wakes, ends = draft.semantics.wake, draft.semantics.terminal
     semantics = draft.semantics
     if semantics is not NO_SEMANTICS:
         if wakes is not None and draft.declared.has_identity_key:
@@ -187,7 +199,7 @@ def finished(
         draft.declared.name,
         draft.requested.payload,
         RuntimeInvocation(
-            RuntimeScope(record.provenance.owner_scope.session_id),
+            RuntimeScope(definition.session_id),
             RuntimeSubjectProcessEvent(process_id, sequence, draft.declared.name),
             CausalRefProcess(process_id),
             request.replay,
@@ -200,7 +212,7 @@ def finished(
         event,
         draft.requested.payload_hash,
         None if ends is None else terminal_status(ends.state, ends.await_output),
-        None if wakes is None or target is None else _delivery(record, event, wakes, target),
+        None if wakes is None or target is None else _delivery(definition, event, wakes, target),
         occurred_at_ms,
         False,
     )
@@ -215,7 +227,7 @@ def _text_of(
 ) -> EventText:
     """The event's text, its dedupe key open at the end if `has_gap`."""
     if has_gap and semantics.wake is not None:
-        open_key = event_identity(definition.record.id, 0)[:-1]
+        open_key = event_identity(definition.process_id, 0)[:-1]
         semantics = ProcessEventSemantics(semantics.terminal, ProcessWake(semantics.wake.input, open_key))
     try:
         text = definition.frame.event(
@@ -228,21 +240,37 @@ def _text_of(
 
 
 def _delivery(
-    record: ProcessRecord, event: ProcessEvent, wake: ProcessWake, target: ProcessScope
+    definition: ProcessDefinition, event: ProcessEvent, wake: ProcessWake, target: ProcessScope
 ) -> ProcessWakeDelivery:
     return ProcessWakeDelivery(
         wake_id=wake_id(target.id, wake.dedupe_key),
         target_session_id=target.session_id,
         target_scope_id=target.id,
-        process_id=record.id,
+        process_id=definition.process_id,
         sequence=event.sequence,
         event_type=event.event_type,
         event_invocation=event.invocation,
-        process_caused_by=record.provenance.caused_by,
+        process_caused_by=definition.caused_by,
         dedupe_key=wake.dedupe_key,
         input=wake.input,
         created_at_ms=event.occurred_at.epoch_ms,
     )
+
+
+def _require_request(request: Any) -> None:
+    if not isinstance(request, ProcessEventAppendRequest):
+        raise _no_record(ProcessEventAppendRequest, "$", request)
+    if request.replay is not None and not isinstance(request.replay, RuntimeReplay):
+        raise _no_record(RuntimeReplay, "$.replay", request.replay)
+    target = request.wake_target_scope
+    if target is not None:
+        if not isinstance(target, ProcessScope):
+            raise _no_record(ProcessScope, "$.wake_target_scope", target)
+        target.to_json()
+
+
+def _no_record(kind: type, path: str, value: Any) -> InvalidRecord:
+    return InvalidRecord(kind.__name__, path, f"expected a {kind.__name__}, got a {type(value).__name__}")
 
 
 def _text(value: Any, key: str) -> str:

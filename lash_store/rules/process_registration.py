@@ -1,7 +1,7 @@
 """What a registration must be, and by which hash it is known (process specification 3.2, 4.1)."""
 
 import hashlib
-from typing import NoReturn
+from typing import Any, Final, NoReturn
 
 import msgspec
 
@@ -11,7 +11,10 @@ from lash_store.records.layout import Unfit
 from lash_store.records.process import ProcessRegistration
 from lash_store.records.process_event_type import COMPLETED, ProcessEventType, default_process_event_types
 from lash_store.records.record import raise_public
+from lash_store.records.shape import codec_of
 from lash_store.records.text import trimmed
+
+_REGISTRATION: Final = codec_of(ProcessRegistration)
 
 
 def prepare_process_registration(registration: ProcessRegistration) -> tuple[ProcessRegistration, str]:
@@ -20,11 +23,13 @@ def prepare_process_registration(registration: ProcessRegistration) -> tuple[Pro
     Raises InvalidProcessRegistration for the first rule it breaks, InvalidRecord or InvalidJsonValue if it has no
     stored form.
     """
+    plain = _plain_form(registration)  # first: what it is made of must be what it should be
     declared = {event_type.name for event_type in registration.event_types}
     core = [event_type for event_type in default_process_event_types() if event_type.name not in declared]
     complete = msgspec.structs.replace(registration, event_types=[*registration.event_types, *core])
     _validate(complete)
-    return complete, _hash(complete)
+    plain["event_types"] += [event_type.write_plain(hashed=True) for event_type in core]
+    return complete, hashlib.sha256(json_text.compact(plain)).hexdigest()
 
 
 def _validate(registration: ProcessRegistration) -> None:
@@ -54,10 +59,10 @@ def _lacks_output(event_type: ProcessEventType) -> bool:
     return terminal is not None and terminal.state != COMPLETED and terminal.await_output is None
 
 
-def _hash(registration: ProcessRegistration) -> str:
-    """Over the record as upstream would write it: unknown keys do not count."""
+def _plain_form(registration: ProcessRegistration) -> dict[str, Any]:
+    """The registration as upstream would write it, which is what is hashed: unknown keys do not count."""
     try:
-        text = json_text.compact(registration.write_plain(hashed=True))
+        plain: dict[str, Any] = _REGISTRATION.write(registration, True)
     except Unfit as unfit:
-        raise_public(type(registration).__name__, unfit)
-    return hashlib.sha256(text).hexdigest()
+        raise_public(ProcessRegistration.__name__, unfit)
+    return plain

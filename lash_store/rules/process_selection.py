@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from lash_store.errors import SelectorMismatch
+from lash_store.errors import InvalidJsonValue, SelectorMismatch
 from lash_store.records import json_text
-from lash_store.records.layout import stored_form
+from lash_store.records.layout import Unfit, stored_form
 from lash_store.records.process_selector import PAYLOAD
 
 _NOTHING: Final = object()
@@ -35,8 +35,13 @@ def value_at(payload: Any, pointer: str, otherwise: Any) -> Any:
 
 
 def text_of(value: Any) -> str:
-    """A text as it is, and of everything else its JSON text."""
-    return value if isinstance(value, str) else json_text.compact(stored_form(value)).decode()
+    """A text as it is, and of everything else its JSON text. Raises InvalidJsonValue if it has none."""
+    if isinstance(value, str):
+        return value
+    try:
+        return json_text.compact(stored_form(value)).decode()
+    except Unfit as unfit:
+        raise InvalidJsonValue(unfit.path, unfit.reason) from None
 
 
 def is_truthy(value: Any) -> bool:

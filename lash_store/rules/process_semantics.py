@@ -31,7 +31,7 @@ def materialize_process_event_semantics(
 ) -> ProcessEventSemantics:
     """What the event `sequence` means by its declaration; `payload` in stored form. The end first, then the wake.
 
-    Raises SelectorMismatch.
+    Raises SelectorMismatch, InvalidJsonValue if what is selected has no stored form.
     """
     return ProcessEventSemantics(
         None if spec.terminal is None else _terminal(spec.terminal, payload),

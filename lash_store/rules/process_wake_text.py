@@ -11,7 +11,10 @@ _NOTHING: Final = object()
 
 
 def process_wake_input_from_event_payload(payload: Any) -> str:
-    """The wake input of a raw payload: its text, else its value, else all of it. A null that is there counts."""
+    """The wake input of a raw payload: its text, else its value, else all of it. A null that is there counts.
+
+    Raises InvalidJsonValue if that has no stored form.
+    """
     found = value_at(payload, "/text", _NOTHING)
     if found is _NOTHING:
         found = value_at(payload, "/value", payload)

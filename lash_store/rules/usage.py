@@ -2,18 +2,18 @@
 
 from collections.abc import Iterable
 
-from lash_store.records.usage import NO_USAGE, TokenLedgerEntry, TokenUsage
+from lash_store.records.usage import TokenLedgerEntry, TokenUsage
 
 
 def merge(entries: Iterable[TokenLedgerEntry], merged: Iterable[TokenLedgerEntry] = ()) -> list[TokenLedgerEntry]:
     """One entry for each source and model, in order of first appearance, the four counters added up.
 
-    `merged` is the merge of what came before `entries`. Entries that count nothing at all are left out, but not sums
-    that come to nothing, nor an entry that has only cached tokens: it was used.
+    `merged` is the merge of what came before `entries`. Entries whose total is 0 are left out, but not sums that come
+    to nothing, nor an entry that has only cached tokens: it was used.
     """
     sums = {(entry.source, entry.model): entry.usage for entry in merged}
     for entry in entries:
-        if entry.usage != NO_USAGE:
+        if entry.usage.total or entry.usage.cached_input_tokens:
             key = (entry.source, entry.model)
             sums[key] = _sum(sums[key], entry.usage) if key in sums else entry.usage
     return [TokenLedgerEntry(source, model, usage) for (source, model), usage in sums.items()]

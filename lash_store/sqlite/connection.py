@@ -165,7 +165,15 @@ def add_clock_function(connection: apsw.Connection, clock: Clock) -> None:
     if clock is SYSTEM_CLOCK:
         native.register_clock(connection)  # in C, it needs no interpreter under the lock
     else:
-        connection.create_scalar_function("lash_now_ms", lambda *_: clock.now_ms(), 0)
+        connection.create_scalar_function("lash_now_ms", lambda *_: now_ms_of(clock), 0)
+
+
+def now_ms_of(clock: Clock) -> int:
+    """What `clock` shows. Raises StoreMisuse if that is no time: a row that held it could not be read again."""
+    now_ms = clock.now_ms()
+    if type(now_ms) is not int or not 0 <= now_ms < 2**63:
+        raise StoreMisuse(f"the clock shows {now_ms!r}; now_ms() must return epoch milliseconds, an int 0 ... 2^63 - 1")
+    return now_ms
 
 
 def failure(path: str, code: int, extended_code: int, message: str, *, step: int | None = None) -> StoreError:

@@ -105,11 +105,12 @@ async def until_done(future: asyncio.Future[Any]) -> None:
 
 async def in_thread(job: "Future[T]", undo: Callable[[T], object] | None = None) -> T:
     """The result of a job in a thread pool. On cancellation a started one is awaited, its result given to `undo`."""
+    waiting = asyncio.wrap_future(job)
     try:
-        return await asyncio.shield(asyncio.wrap_future(job))
+        return await asyncio.shield(waiting)
     except asyncio.CancelledError:
         if not job.cancel():
-            await until_done(asyncio.wrap_future(job))
-            if undo is not None and job.exception() is None:
-                undo(job.result())
+            await until_done(waiting)
+            if waiting.exception() is None and undo is not None:  # asked for, or the loop would log it
+                undo(waiting.result())
         raise

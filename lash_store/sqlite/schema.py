@@ -18,6 +18,9 @@ SELECT user_version, name FROM pragma_user_version LEFT JOIN sqlite_schema ON na
 ADDED: Final = "lash_"
 """With this begin the names of what this package adds to a kind of database; others do without."""
 
+# A table of each kind of database that there is, whatever its version: the kinds count their versions separately.
+_MARKS: Final = frozenset({"session_head", "process_handle_grants", "runtime_effect_replay", "host_event_occurrences"})
+
 
 class Schema(msgspec.Struct, frozen=True):
     """What a database of one `kind` and `version` (its `user_version`) holds.
@@ -31,15 +34,21 @@ class Schema(msgspec.Struct, frozen=True):
     objects: Mapping[str, str]
 
 
+def is_new(connection: apsw.Connection) -> bool:
+    """Whether nothing was created in the file yet: it has no version, and holds nothing."""
+    return _state(connection) == (0, set())
+
+
 def is_complete(connection: apsw.Connection, path: str, schema: Schema) -> bool:
     """Whether the file has everything; False if it is new, or lacks what can be added.
 
-    Raises UnsupportedSchemaVersion for a file of another version, and for one without a version that holds something;
-    AnotherKindOfDatabase for one of the right version in which there is nothing of this schema, but something else.
+    Raises AnotherKindOfDatabase for a file in which there is nothing of this schema, but something else, if it has the
+    right version or is a database of one of the other kinds; UnsupportedSchemaVersion for any other file of another
+    version, and for one without a version that holds something.
     """
     found, present = _state(connection)
+    _require_kind(path, schema, found, present)
     if found == schema.version:
-        _require_kind(path, schema, present)
         return schema.objects.keys() <= present
     if found == 0 and not present:
         return False
@@ -49,7 +58,7 @@ def is_complete(connection: apsw.Connection, path: str, schema: Schema) -> bool:
 def complete(connection: apsw.Connection, path: str, schema: Schema) -> None:
     """Create what is missing, in one transaction; of many first openers one does, the others find it done.
 
-    Raises UnsupportedSchemaVersion as `is_complete` does, and apsw's errors.
+    Raises as `is_complete` does, and apsw's errors.
     """
     if is_complete(connection, path, schema):
         return
@@ -69,6 +78,7 @@ def complete(connection: apsw.Connection, path: str, schema: Schema) -> None:
 def require_version(connection: apsw.Connection, path: str, schema: Schema) -> None:
     """For a file that shall only be read: raise as `is_complete` does, and refuse a new one, too."""
     found, present = _state(connection)
+    _require_kind(path, schema, found, present)
     if found != schema.version:
         raise UnsupportedSchemaVersion(path, schema.kind, schema.version, found)
     if not {name for name in schema.objects if not name.startswith(ADDED)} <= present:
@@ -81,6 +91,8 @@ def _state(connection: apsw.Connection) -> tuple[int, set[str]]:
     return rows[0][0], {name for _, name in rows if name is not None}
 
 
-def _require_kind(path: str, schema: Schema, present: set[str]) -> None:
-    if present and not schema.objects.keys() & present:  # several kinds have the same version, and none an id
+def _require_kind(path: str, schema: Schema, found: int, present: set[str]) -> None:
+    # Several kinds have the same version, and none an id: the tables tell.
+    telling = present if found == schema.version else present & _MARKS
+    if telling and not schema.objects.keys() & present:
         raise AnotherKindOfDatabase(path, schema.kind)

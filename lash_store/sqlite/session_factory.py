@@ -11,11 +11,14 @@ from lash_store.errors import StoreOpenFailed
 from lash_store.records.config import SessionPolicy
 from lash_store.records.session_meta import SessionMeta, SessionRelation, SessionRelationRoot
 from lash_store.sqlite.delivery import in_thread
+from lash_store.sqlite.ops.arguments import record_of
 from lash_store.sqlite.ops.texts import column_text
 from lash_store.sqlite.removal import remove_database
+from lash_store.sqlite.session_store.listing import ListedSession, list_folder
 from lash_store.sqlite.session_store.store import DEFAULT_OPTIONS, Store, StoreOptions
 
 P = TypeVar("P")
+T = TypeVar("T")
 
 _ROOT: Final = SessionRelationRoot()
 _NO_POLICY: Final = SessionPolicy()
@@ -26,7 +29,7 @@ class SqliteSessionStoreFactory:
 
     def __init__(self, root: str | os.PathLike[str], options: StoreOptions = DEFAULT_OPTIONS) -> None:
         self.root = Path(root)
-        self.options = options
+        self.options = record_of(StoreOptions, options)
 
     def path_for_session(self, session_id: str) -> Path:
         """Where the database of a session is: a name made of what is readable in the id, and of its hash.
@@ -55,14 +58,30 @@ class SqliteSessionStoreFactory:
             raise
         return store
 
+    async def open_readonly(self, session_id: str) -> Store:
+        """Open the store of an existing session for reading. Raises as `Store.open_readonly`: it creates nothing."""
+        return await Store.open_readonly(self.path_for_session(session_id))
+
+    async def list_sessions(self) -> list[ListedSession]:
+        """The sessions of the folder, by the names of their files: a row for each `*.db` that is one.
+
+        Files of other kinds (AnotherKindOfDatabase) are left out, one that cannot be read is a row with its error. Each
+        row is a snapshot of its own. A file that nobody has open is opened for a moment, which keeps `delete_session`
+        from removing it meanwhile, and leaves an index and an empty log beside it (see `Database.open_readonly`). Takes
+        half a millisecond a session, beside the event loop. Raises StoreOpenFailed for a folder that cannot be read.
+        """
+        return await _in_own_thread(list_folder, self.root)
+
     async def delete_session(self, session_id: str) -> None:
         """Remove the database of a session, with its log. A session that has none is fine.
 
-        Raises StoreInUse while any handle is open on it, in whatever process, and StoreRemovalFailed.
+        Only this database: grants, effects and subscriptions of the session lie in others (README, Maintenance). Raises
+        StoreInUse while any handle is open on it, in whatever process, and StoreRemovalFailed.
         """
         await _in_own_thread(remove_database, os.fspath(self.path_for_session(session_id)))
 
     def _meta(self, session_id: str, relation: SessionRelation, policy: SessionPolicy) -> SessionMeta:
+        record_of(SessionPolicy, policy).to_json()  # checks every field
         return SessionMeta(
             session_id=session_id,
             session_name=session_id,
@@ -73,10 +92,10 @@ class SqliteSessionStoreFactory:
         )
 
 
-async def _in_own_thread(f: Callable[[P], None], argument: P) -> None:
+async def _in_own_thread(f: Callable[[P], T], argument: P) -> T:
     """Run `f`, which waits for the disk, beside the event loop; cancellation waits until it is done."""
     with ThreadPoolExecutor(1, thread_name_prefix="lash_store factory") as thread:
-        await in_thread(thread.submit(f, argument))
+        return await in_thread(thread.submit(f, argument))
 
 
 def _create_folder(folder: Path) -> None:

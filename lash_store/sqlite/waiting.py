@@ -18,7 +18,7 @@ from lash_store.errors import StoreClosed, StoreCorrupt, StoreError, StoreForked
 from lash_store.sqlite import forks
 from lash_store.sqlite.async_connection import SqliteConnection
 from lash_store.sqlite.changes import ChangeSignal
-from lash_store.sqlite.connection import lasting_name
+from lash_store.sqlite.connection import lasting_name, now_ms_of
 from lash_store.sqlite.database import MEMORY
 from lash_store.sqlite.watch import SAFETY_S, Watch
 
@@ -180,7 +180,7 @@ class WaitingRoom(Generic[K, V]):
 
     def _collect_due(self) -> None:
         if self._again:
-            now_ms, now_s = self._clock.now_ms(), self._loop.time()
+            now_ms, now_s = now_ms_of(self._clock), self._loop.time()
             self._due.update([key for key, (at, rested) in self._again.items() if at <= now_ms and rested <= now_s])
         if self._watch is None and self._connection.path != MEMORY and len(self._due) < len(self._waiters):
             self._signal = ChangeSignal()
@@ -196,7 +196,7 @@ class WaitingRoom(Generic[K, V]):
         """When to see whether a time has come (an injected clock may jump, so it is asked often), or the end (s)."""
         if not self._again:
             return _LINGER_S
-        now_ms, now_s = self._clock.now_ms(), self._loop.time()
+        now_ms, now_s = now_ms_of(self._clock), self._loop.time()
         return min(SAFETY_S, *(max((at - now_ms) / 1000, rested - now_s) for at, rested in self._again.values()))
 
     def _start_look(self) -> None:

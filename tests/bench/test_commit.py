@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import os
 from array import array
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
@@ -12,10 +13,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench import commit, plain_apsw, turn_crew, turn_report, turn_writers
+from bench import commit, plain_apsw, turn_crew, turn_profile, turn_report, turn_writers
 from bench.measure import NO_WAITS, Waits
+from bench.turn_costs import HOP, PLAIN, WHOLE, Cost, Profile
 from bench.turn_crew import Crew, TurnSample
-from bench.turn_profile import HOP, PLAIN, WHOLE, Cost, Profile, profile
+from bench.turn_profile import profile
 from bench.turn_report import TurnRow
 from bench.turn_runs import WARM_UPS, Run, WorkerLog, commit_turns, lost_turns, prepare
 from bench.turn_writers import WRITERS, Put, Sit
@@ -119,6 +121,7 @@ def test_processes_work_together_and_their_files_are_checked(files: int, crew: C
 def test_a_peer_runs_and_its_rows_are_counted(name: str, crew: Crew, tmp_path: Path) -> None:
     writer = WRITERS[name]
     if writer.version is None:
+        assert os.environ.get("LASH_STORE_EXPECT_PEERS") != "1"
         pytest.skip(f"{writer.distribution} is not installed")
     run = Run(name, 2, 4, 1, 3)
     assert not crew.measure(run, tmp_path / "run").error
@@ -232,6 +235,13 @@ def test_the_profile_names_all_parts(tmp_path: Path) -> None:
     assert found.log_bytes > 4096
     lines = "\n".join(turn_report.describe([], found, []))
     assert "the statements in plain apsw" in lines
+
+
+def test_the_profile_can_be_had_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert turn_profile.main(["--turns", "6"]) == 0
+    out = capsys.readouterr().out
+    assert "hash of the turn" in out
+    assert "the statements in plain apsw" in out
 
 
 def test_plain_apsw_runs_a_plan_as_the_store_does_and_no_other_way(tmp_path: Path) -> None:

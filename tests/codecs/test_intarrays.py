@@ -2,12 +2,8 @@
 
 import contextlib
 import importlib
-import importlib.util
-import os
-import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,22 +11,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lash_store.codecs import _intarrays_python, intarrays
+from tests import compiled
 
 
-def ways() -> list[tuple[Any, str]]:
-    """Return each (module, kernel) that runs here."""
-    modules = [_intarrays_python]
+def ways() -> dict[str, Any]:
+    """Return a module for each way that runs here, by name; each C module has a choice of kernel of its own."""
+    found: dict[str, Any] = {"python": _intarrays_python}
     if intarrays.IMPLEMENTATION == "c":
-        modules.append(importlib.import_module("lash_store.codecs._intarrays"))
-    return [(module, kernel) for module in modules for kernel in module.kernels()]
+        module = importlib.import_module(compiled.INTARRAYS)
+        for kernel in module.kernels():
+            found[kernel] = compiled.loaded_again(module)
+            found[kernel].use_kernel(kernel)
+    return found
 
 
-@pytest.fixture(params=ways(), ids=lambda way: way[1])
-def way(request: pytest.FixtureRequest) -> Iterator[Any]:
-    module, kernel = request.param
-    module.use_kernel(kernel)
-    yield module
-    module.use_kernel(module.kernels()[0])
+WAYS = ways()
+
+
+@pytest.fixture(params=WAYS, scope="module")
+def way(request: pytest.FixtureRequest) -> Any:
+    return WAYS[request.param]
 
 
 def elements(data: bytes) -> bytes:
@@ -58,12 +58,10 @@ def test_both_ways(way: Any, size: int, pattern: bytes) -> None:
     assert way.decode(b"xy" + array + b"\xccz", 2) == (data, 2 + len(array))
 
 
-@pytest.mark.parametrize(("module", "kernel"), ways(), ids=lambda value: str(value) if isinstance(value, str) else "")
 @given(data=st.lists(st.sampled_from(PATTERNS), max_size=400).map(b"".join) | st.binary(max_size=700))
-def test_any_bytes(module: Any, kernel: str, data: bytes) -> None:
-    module.use_kernel(kernel)
-    assert module.encode(data) == elements(data)
-    assert module.decode(elements(data)) == (data, len(elements(data)))
+def test_any_bytes(way: Any, data: bytes) -> None:
+    assert way.encode(data) == elements(data)
+    assert way.decode(elements(data)) == (data, len(elements(data)))
 
 
 @pytest.mark.parametrize("place", [0, 1, 63, 64, 65, 127, 128, 199])
@@ -147,9 +145,10 @@ def test_wider_items_are_taken_as_their_bytes(way: Any) -> None:
     assert way.encode(items) == b"\x94\x01\x00\xcc\xff\x00"
 
 
-def test_an_unknown_kernel_is_refused(way: Any) -> None:
+@pytest.mark.skipif(intarrays.IMPLEMENTATION != "c", reason="the twin has no kernels")
+def test_an_unknown_kernel_is_refused() -> None:
     with pytest.raises(ValueError, match="no kernel abacus"):
-        way.use_kernel("abacus")
+        importlib.import_module(compiled.INTARRAYS).use_kernel("abacus")
 
 
 def test_a_buffer_that_changes_meanwhile_harms_nobody(way: Any) -> None:
@@ -176,31 +175,3 @@ def test_a_buffer_that_changes_meanwhile_harms_nobody(way: Any) -> None:
     finally:
         stop.set()
         writer.join()
-
-
-@pytest.mark.parametrize("choice", ["", "c", "python"])
-def test_the_variable_chooses(choice: str) -> None:
-    """Without it the C module is taken if it is there, and nothing is said if it is not."""
-    built = importlib.util.find_spec("lash_store.codecs._intarrays") is not None
-    run = chosen(choice)
-    if choice == "c" and not built:
-        assert "_intarrays" in run.stderr
-    else:
-        assert (run.stdout.split(), run.stderr) == (["python" if choice == "python" or not built else "c"], "")
-
-
-def test_an_unknown_choice_is_refused() -> None:
-    assert "LASH_STORE_NATIVE is 'rust'" in chosen("rust").stderr
-
-
-def chosen(choice: str) -> "subprocess.CompletedProcess[str]":
-    program = "from lash_store.codecs import intarrays; print(intarrays.IMPLEMENTATION)"
-    environment = {**os.environ, "LASH_STORE_NATIVE": choice}
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", program],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )

@@ -153,6 +153,7 @@ def check(crew: Crew, path: Path) -> None:
         connection.close()
 
 
+@pytest.mark.timeout(600)
 def test_killed_workers_leave_whole_logs_and_single_leases(crew: Crew, path: Path) -> None:
     crew.fill()
     for kill in range(KILLS_AT_ONCE, KILLS + 1, KILLS_AT_ONCE):

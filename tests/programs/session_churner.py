@@ -1,13 +1,14 @@
 """Creates, commits to and closes a session again and again, or deletes it again and again, while others do the same.
 
-Arguments: the factory's folder, and "commit" or "delete". In: "go S" to go on for S seconds. Out: "ready"; then a line
-for each success, "committed N B E" or "deleted B E" (the node's id; when it began and ended on the monotonic clock),
-or "absent" where there was nothing to delete; "refused" and the error for each refusal; and "end".
+Arguments: the factory's folder, and "commit" or "delete". In: "stop". Out: "ready"; then a line for each success,
+"committed N B E" or "deleted B E" (the node's id; when it began and ended on the monotonic clock); and "end". Of what
+is refused, because others use the session or remove it, and of what is not there to be deleted, it says nothing.
 """
 
 import asyncio
 import secrets
 import sys
+import threading
 import time
 
 from lash_store import FullGraph, RuntimeSessionState, SqliteSessionStoreFactory, Store, StoreError
@@ -29,27 +30,34 @@ async def commit(factory: SqliteSessionStoreFactory) -> str:
     return f"committed {node_id} {began} {ended}"
 
 
-async def delete(factory: SqliteSessionStoreFactory) -> str:
+async def delete(factory: SqliteSessionStoreFactory) -> str | None:
     began = time.monotonic_ns()
     existed = factory.path_for_session(SESSION).exists()
     await factory.delete_session(SESSION)
-    return f"deleted {began} {time.monotonic_ns()}" if existed else "absent"
+    return f"deleted {began} {time.monotonic_ns()}" if existed else None
 
 
-async def churn(folder: str, what: str, seconds: float) -> None:
+def await_stop(stop: threading.Event) -> None:
+    sys.stdin.readline()
+    stop.set()
+
+
+async def churn(folder: str, what: str) -> None:
     factory = SqliteSessionStoreFactory(folder)
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
+    stop = threading.Event()
+    threading.Thread(target=await_stop, args=(stop,), daemon=True).start()
+    while not stop.is_set():
         try:
             answer = await (commit(factory) if what == "commit" else delete(factory))
-        except StoreError as error:
-            answer = f"refused {error!r}"
-        print(answer, flush=True)  # noqa: T201
+        except StoreError:
+            continue
+        if answer is not None:
+            print(answer, flush=True)  # noqa: T201
 
 
 def main() -> None:
     print("ready", flush=True)  # noqa: T201
-    asyncio.run(churn(sys.argv[1], sys.argv[2], float(sys.stdin.readline().split()[1])))
+    asyncio.run(churn(*sys.argv[1:]))
     print("end", flush=True)  # noqa: T201
 
 

@@ -32,6 +32,7 @@ from lash_store import (
     SessionNodeRecord,
     TokenLedgerEntry,
     TokenUsage,
+    UnknownLeafNode,
 )
 from tests.property.session_queue_model import QueueModel, Refused
 
@@ -82,6 +83,7 @@ class Model(QueueModel):
             for completion in commit.completed_queue_claims
             for queued in self.completed(commit.session_id, completion)
         ]
+        self._require_leaf(commit)
         blobs, ref, manifest = self._checkpoint(commit.checkpoint)
         nodes = self._changed(commit)
         self.blobs |= blobs
@@ -115,6 +117,15 @@ class Model(QueueModel):
         if turn is not None and turn.hash != stamp.turn_commit_hash:
             raise Refused(RuntimeTurnCommitConflict)
         return None if turn is None else turn.result
+
+    def _require_leaf(self, commit: RuntimeCommit) -> None:
+        """A leaf is a node of the commit's, or one that stays visible, or the head's already."""
+        delta, leaf = commit.graph, commit.graph.leaf_node_id
+        nodes = [*delta.nodes] if isinstance(delta, Append | ReplaceFull) else []
+        nodes += [] if isinstance(delta, ReplaceFull) else self.visible()
+        there = {node.node_id for node in nodes} | {None if self.head is None else self.head.leaf_node_id, None}
+        if leaf not in there:
+            raise Refused(UnknownLeafNode)
 
     def _changed(self, commit: RuntimeCommit) -> list[Node]:
         delta = commit.graph

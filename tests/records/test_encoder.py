@@ -1,11 +1,7 @@
 """The C encoder against the writers in Python: the same bytes, or the same error, for usual and for odd records."""
 
 import datetime as dt
-import importlib.util
 import math
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, Final
@@ -380,34 +376,6 @@ def test_classes_of_a_callers_own(cls: Any) -> None:
     for record in (policy, frame, msgspec.structs.replace(examples.COMMIT, agent_frames=[frame])):
         for write in writes_of(record):
             assert outcome(write) == in_python(write)
-
-
-@pytest.mark.parametrize("choice", ["", "c", "python"])
-def test_the_variable_chooses(choice: str) -> None:
-    """Without it the C module is taken if it is there, and nothing is said if it is not."""
-    built = importlib.util.find_spec("lash_store.records._encoder") is not None
-    run = chosen(choice)
-    if choice == "c" and not built:
-        assert "_encoder" in run.stderr
-    else:
-        assert (run.stdout.split(), run.stderr) == (["python" if choice == "python" or not built else "c"], "")
-
-
-def test_an_unknown_choice_is_refused() -> None:
-    assert "LASH_STORE_NATIVE is 'rust'" in chosen("rust").stderr
-
-
-def chosen(choice: str) -> "subprocess.CompletedProcess[str]":
-    program = "from lash_store.records import encoder; print(encoder.IMPLEMENTATION)"
-    environment = {**os.environ, "LASH_STORE_NATIVE": choice}
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", program],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def test_known_texts() -> None:

@@ -1,58 +1,30 @@
-"""The compiled encoder: its symbols, its sanitizers, its tables, and what it does without memory (Linux)."""
+"""The compiled encoder: one for each interpreter, its tables, and what it does without memory (Linux)."""
 
 import gc
-import os
-import subprocess
+import importlib
 import sys
 import tracemalloc
 import weakref
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lash_store.records import encoder
 from lash_store.records.record import Record
+from tests import compiled
 from tests.records.examples import RECORDS
 
-pytestmark = pytest.mark.skipif(
-    encoder.IMPLEMENTATION != "c" or sys.platform != "linux", reason="reads the ELF file of the C module"
-)
-EXPECTED = os.environ.get("LASH_STORE_EXPECT_SANITIZERS") == "1"
-OF_THE_LINKER = {"_init", "_fini", "_edata", "_end", "__bss_start"}
+pytestmark = compiled.in_c_on_linux
 
 
 @pytest.fixture
 def module() -> Any:
-    from lash_store.records import _encoder  # noqa: PLC0415 - it need not be there where these tests do not run
-
-    return _encoder
-
-
-def symbols(module: Any, which: str) -> set[str]:
-    listed = subprocess.run(
-        ["nm", "-D", which, module.__file__], capture_output=True, text=True, timeout=60, check=True
-    )
-    return {line.split()[-1].partition("@")[0] for line in listed.stdout.splitlines()}
-
-
-def test_only_the_entry_point_is_shown(module: Any) -> None:
-    assert symbols(module, "--defined-only") - OF_THE_LINKER == {"PyInit__encoder"}
-    assert Path(module.__file__).name == "_encoder.abi3.so"
-
-
-def test_the_sanitizers_are_on_when_they_should_be(module: Any) -> None:
-    assert ("address,undefined" if EXPECTED else "") == module.SANITIZERS
-    taken = symbols(module, "--undefined-only")
-    assert any(name.startswith("__asan_report_") for name in taken) == EXPECTED
-    assert any(name.startswith("__ubsan_handle_") for name in taken) == EXPECTED
+    return importlib.import_module(compiled.ENCODER)
 
 
 def test_each_interpreter_gets_a_module_of_its_own(module: Any) -> None:
     """Multi-phase initialisation: the writers of a second module are none of the first's."""
-    spec = module.__spec__
-    other = spec.loader.create_module(spec)
-    spec.loader.exec_module(other)
+    other = compiled.loaded_again(module)
     assert other.Writer is not module.Writer
     with pytest.raises(TypeError):
         other.Writer().define(("record", ((int, module.Writer(), ""),)))
@@ -177,7 +149,7 @@ print(free.compact(text) == b'"' + text.encode() + b'"')
 """
 
 
-@pytest.mark.skipif(EXPECTED, reason="AddressSanitizer reserves more address space than any limit allows")
-def test_no_memory_is_a_memory_error(module: Any) -> None:
-    run = subprocess.run([sys.executable, "-c", NO_MEMORY], capture_output=True, text=True, timeout=60, check=False)
+@pytest.mark.skipif(compiled.SANITIZED, reason="AddressSanitizer reserves more address space than any limit allows")
+def test_no_memory_is_a_memory_error() -> None:
+    run = compiled.python(NO_MEMORY, "c")
     assert (run.stdout.split(), run.returncode) == (["MemoryError"] * 12 + ["True"], 0), run.stderr

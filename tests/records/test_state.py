@@ -3,7 +3,9 @@
 import msgspec
 import pytest
 
+from lash_store.errors import StoreCorrupt
 from lash_store.records.checkpoint import HydratedSessionCheckpoint, SessionCheckpoint
+from lash_store.records.commit import RuntimeCommit
 from lash_store.records.commit_result import RuntimeCommitResult
 from lash_store.records.config import PersistedSessionConfig
 from lash_store.records.frames import AgentFrameStatus, PluginSource
@@ -130,6 +132,18 @@ def test_a_missing_current_frame_is_added() -> None:
     assert added.execution_state_snapshot == b"vm"
 
 
-def test_a_load_without_a_checkpoint() -> None:
-    state = RuntimeSessionState.from_read(loaded("f", None))
-    assert (state.turn_index, state.execution_state, state.checkpoint_ref) == (0, None, "cc")
+def test_a_load_whose_manifest_is_missing_is_no_fresh_state() -> None:
+    read = loaded("f", None)
+    with pytest.raises(StoreCorrupt) as raised:
+        RuntimeSessionState.from_read(read)
+    assert (raised.value.kind, raised.value.key) == ("checkpoint manifest", "cc")
+    state = RuntimeSessionState.from_read(msgspec.structs.replace(read, checkpoint_ref=None))
+    assert (state.turn_index, state.execution_state, state.checkpoint_ref) == (0, None, None)
+
+
+def test_a_part_that_is_missing_stays_named() -> None:
+    hydrated = HydratedSessionCheckpoint(
+        TURN, tool_state_ref="a", plugin_snapshot_ref="b", plugin_snapshot_revision=12, execution_state_ref="c"
+    )
+    state = RuntimeSessionState.from_read(loaded("f", hydrated))
+    assert RuntimeCommit.persisted_state(state).checkpoint == hydrated

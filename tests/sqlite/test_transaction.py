@@ -230,12 +230,11 @@ def test_a_trigger_has_a_begin_and_an_end_of_its_own(database: Database) -> None
     assert database.read(lambda reader: reader.execute("SELECT b FROM t").fetchall()) == [("seen",)]
 
 
-@pytest.mark.timeout(20)
 @pytest.mark.parametrize("comment", ["/**/", "/* x */\n", "-- x\n"])
 def test_many_comments_cost_no_time(database: Database, comment: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()  # which no other process makes longer
     assert database.write(lambda tx: tx.execute(comment * 24 + "SELECT 5")) == [(5,)]
-    assert time.monotonic() - began < 1, "the search for control words takes a time that doubles with each comment"
+    assert time.process_time() - began < 1, "the search for control words takes a time that doubles with each comment"
 
 
 # -- afterwards ------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 import apsw
 import pytest
 
-from lash_store import Database, Plan, SqliteConnection, Step, StoreBusy, StoreClosed, StoreMisuse
+from lash_store import Database, Plan, SqliteConnection, Step, StoreBackend, StoreBusy, StoreClosed, StoreMisuse
 from lash_store.sqlite.closures import WriteCall
 
 PATIENCE_S = 20.0
@@ -218,3 +218,22 @@ def _run_together(database: Database, calls: list[WriteCall]) -> None:
     writer = database._writer
     assert writer is not None
     writer.executor.hold(lambda: writer._closures.run(calls))
+
+
+async def test_a_python_function_that_raises_fails_its_plan_and_no_later_one(tmp_path: Path) -> None:
+    class Clock:
+        broken = True
+
+        def now_ms(self) -> int:
+            return 1 // (not self.broken)
+
+    clock = Clock()
+    timed = Plan([Step("INSERT INTO t(b) VALUES (lash_now_ms())")])
+    async with await SqliteConnection.open(tmp_path / "x.db", clock=clock) as connection:
+        await connection.run(CREATE)
+        for _ in range(3):
+            clock.broken = True
+            with pytest.raises(StoreBackend):
+                await connection.run(timed)
+            clock.broken = False
+            await connection.run(timed)

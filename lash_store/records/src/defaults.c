@@ -65,11 +65,42 @@ static status are_equal(PyObject *value, PyObject *other, int *equal)
     return *equal < 0 ? FAILED : WROTE;
 }
 
-/* `layout.Key.written` */
+/* Whether the hashed form of a struct could leave out some of what is there: an unknown key, or a key of its default. */
+static status loses_keys(const shape *layout, PyObject *dict, int *loses)
+{
+    const listing *keys = &layout->listings[0];
+    size_t kept = 0;
+    *loses = 0;
+    for (size_t i = 0; i < keys->count; i++) {
+        const entry *key = &keys->declared[i];
+        PyObject *item = PyDict_GetItemWithError(dict, key->name);
+        if (item == NULL && PyErr_Occurred()) {
+            return FAILED;
+        }
+        int equal = 0;
+        const status compared = item == NULL || Py_TYPE(item) != Py_TYPE(key->absent) ? WROTE : are_equal(item, key->absent, &equal);
+        if (compared != WROTE) {
+            return compared;
+        }
+        kept += item != NULL && !equal;
+    }
+    *loses = kept < (size_t)PyDict_Size(dict);
+    return WROTE;
+}
+
+/* `layout.Key.written`. The default of a struct is compared with what is left of the value in the hashed form: where that
+ * is not all of it, Python has to look. */
 status is_written(const entry *key, PyObject *value, int *written)
 {
     if (!is_plain(value)) {
         return NOT_MINE;
+    }
+    if (PyDict_CheckExact(key->absent) && PyDict_CheckExact(value) && key->value->kind == STRUCT && !key->always) {
+        int loses;
+        const status looked = keys_are_plain(value) == WROTE ? loses_keys(key->value, value, &loses) : NOT_MINE;
+        if (looked != WROTE || loses) {
+            return looked != WROTE ? looked : NOT_MINE;
+        }
     }
     if (PyUnicode_GetLength(key->needs) > 0 && PyDict_CheckExact(value)) {
         if (keys_are_plain(value) != WROTE) {

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 
-from lash_store.codecs.effect_text import failure_text, outcome_text
+from lash_store.codecs.effect_text import failure_text, outcome_text, stored_outcome
 from lash_store.errors import EffectRefused, RuntimeEffectControllerError
 from lash_store.records.effect_outcome import RuntimeEffectOutcome
 from lash_store.rules.effect_replay import COMPLETED, FAILED, AskedEffect, require_kind
@@ -36,6 +36,8 @@ async def run_claimed(
     engine: EffectEngine, claim: EffectClaim, asked: AskedEffect, work: Callable[[], Awaitable[RuntimeEffectOutcome]]
 ) -> RuntimeEffectOutcome:
     """Run `work` once and record its outcome, or the RuntimeEffectControllerError that it raises; drop the claim then.
+
+    What is returned is what every replay will return: the outcome as it was recorded.
 
     Whatever else it raises, and its cancellation, gives the claim up and goes on. Raises EffectLeaseLost, as soon as
     that is known, and at the latest when the end should have been recorded.
@@ -79,4 +81,5 @@ async def _end_of(
     finally:
         watched.finished()
     require_kind(asked, outcome)
-    return outcome, outcome_text(outcome)
+    text = outcome_text(outcome)
+    return stored_outcome(text, asked.scope_id, asked.replay_key), text

@@ -3,29 +3,30 @@
 import os
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final, Self, TypeAlias
+from typing import Final, Self
 
 from lash_store.clock import SYSTEM_CLOCK, Clock
 from lash_store.codecs.content_hash import content_hash
 from lash_store.codecs.effect_text import outcome_text
 from lash_store.errors import EffectRefused
+from lash_store.protocols import LocalExecutor, ProcessOperations
 from lash_store.records.artifacts import DurabilityTier
 from lash_store.records.effect_command import RuntimeEffectCommandProcess, RuntimeEffectCommandSleep
 from lash_store.records.effect_envelope import RuntimeEffectEnvelope
 from lash_store.records.effect_outcome import RuntimeEffectOutcome, RuntimeEffectOutcomeSleep
-from lash_store.records.effect_scope import EffectScope, EffectScopeTurn
+from lash_store.records.effect_scope import EffectScope, EffectScopeTurn, require_scope
 from lash_store.rules.effect_replay import AskedEffect, Changed, Held, Replayed, ReplayedFailure, judge
-from lash_store.sqlite.connection import Durability
+from lash_store.sqlite.connection import Durability, now_ms_of
 from lash_store.sqlite.effect_host.claimed import run_claimed
 from lash_store.sqlite.effect_host.engine import DEFAULT_LEASE_TTL_MS, EffectEngine
 from lash_store.sqlite.effect_host.naps import sleep_until
-from lash_store.sqlite.effect_host.process_commands import ProcessOperations, run_process_command
+from lash_store.sqlite.effect_host.process_commands import run_process_command
+from lash_store.sqlite.ops.arguments import record_of
 from lash_store.sqlite.ops.effects import key_of
 from lash_store.sqlite.ops.integers import column_integer
 from lash_store.sqlite.store_handle import StoreHandle
 
-LocalExecutor: TypeAlias = Callable[[RuntimeEffectEnvelope], Awaitable[RuntimeEffectOutcome]]
-"""Runs an effect here and returns its outcome; what it raises is told in `execute_effect`."""
+__all__ = ["LocalExecutor", "SqliteRuntimeEffectController"]
 
 _SLEPT: Final = RuntimeEffectOutcomeSleep()
 
@@ -59,9 +60,10 @@ class SqliteRuntimeEffectController(StoreHandle):
         durability: Durability = "normal",
         clock: Clock = SYSTEM_CLOCK,
     ) -> Self:
-        """Open the effect database at `path`, or create it, for one scope. Arguments and errors as `SqliteEffectHost`.
+        """Open the effect database at `path`, or create it, for one scope; its folder must exist.
 
-        Raises EffectRefused (`missing_effect_scope_id`) for a scope with a blank key.
+        Arguments and errors as `SqliteEffectHost.open`. Raises, before anything is opened, EffectRefused
+        (`missing_effect_scope_id`) for a scope with a blank key, InvalidRecord or InvalidJsonValue for what is none.
         """
         return await cls._open(path, scope, lease_ttl_ms, durability, clock)
 
@@ -69,7 +71,7 @@ class SqliteRuntimeEffectController(StoreHandle):
     async def memory(
         cls, scope: EffectScope, *, lease_ttl_ms: int = DEFAULT_LEASE_TTL_MS, clock: Clock = SYSTEM_CLOCK
     ) -> Self:
-        """Open a private database in memory for one scope."""
+        """Open a private database in memory for one scope; `lease_ttl_ms` and errors as for `open`."""
         return await cls._open(None, scope, lease_ttl_ms, "normal", clock)
 
     @classmethod
@@ -81,7 +83,7 @@ class SqliteRuntimeEffectController(StoreHandle):
         durability: Durability,
         clock: Clock,
     ) -> Self:
-        scope.require_ids()
+        require_scope(scope)
         engine = await EffectEngine.open(path, lease_ttl_ms, durability=durability, clock=clock)
         return cls(engine, scope, strict=None, owns=True)
 
@@ -140,13 +142,14 @@ class SqliteRuntimeEffectController(StoreHandle):
         `runtime_effect_local_executor_unavailable`, `runtime_effect_local_executor_mismatch`: nobody can run it here;
         `runtime_effect_wrong_outcome`, `sqlite_effect_replay_encode`: the outcome is none of this kind, or no record;
         `sqlite_effect_replay_lease_lost` (EffectLeaseLost): others have taken the effect over.
-        Raises InvalidRecord for a sleep of 2^63 ms or more, and what a read or a write of the database raises.
+        Raises InvalidRecord for what is no envelope and for a sleep of 2^63 ms or more, and what a read or a write of
+        the database raises.
         """
         asked = self._asked(envelope)
         key = key_of(asked)
         stored = await self._engine.find(key)
         while True:
-            verdict = judge(asked, stored, self._clock.now_ms(), strict=self._is_strict())
+            verdict = judge(asked, stored, now_ms_of(self._clock), strict=self._is_strict())
             if isinstance(verdict, Replayed):
                 if verdict.due_at_ms is not None:
                     await sleep_until(self._clock, verdict.due_at_ms)
@@ -179,7 +182,7 @@ class SqliteRuntimeEffectController(StoreHandle):
                 return None
             await sleep_until(self._clock, due_at_ms)
             return _SLEPT
-        work = _work(envelope, local_executor, registry)
+        work = _work(asked, envelope, local_executor, registry)
         claimed = await self._engine.claim(asked)
         if claimed is None:
             return None
@@ -190,7 +193,7 @@ class SqliteRuntimeEffectController(StoreHandle):
         return self._engine.strict_replay if self._strict is None else self._strict
 
     def _asked(self, envelope: RuntimeEffectEnvelope) -> AskedEffect:
-        envelope.require_effect()
+        record_of(RuntimeEffectEnvelope, envelope).require_effect()
         if not envelope.replay_key:
             raise EffectRefused("sqlite_effect_replay_key_missing", "the invocation of the effect has no replay key")
         text = envelope.hashed_text()
@@ -200,7 +203,10 @@ class SqliteRuntimeEffectController(StoreHandle):
 
 
 def _work(
-    envelope: RuntimeEffectEnvelope, local_executor: LocalExecutor | None, registry: ProcessOperations | None
+    asked: AskedEffect,
+    envelope: RuntimeEffectEnvelope,
+    local_executor: LocalExecutor | None,
+    registry: ProcessOperations | None,
 ) -> Callable[[int], Awaitable[RuntimeEffectOutcome]]:
     """How to run the effect here, given the attempt, which counts from 1.
 
@@ -210,8 +216,10 @@ def _work(
     if isinstance(command, RuntimeEffectCommandProcess):
         if registry is None:
             raise _no_executor("unavailable", "a process command needs a process_registry")
-        return lambda attempt: run_process_command(command.command, registry, attempt)
+        return lambda attempt: run_process_command(command.command, registry, asked, attempt)
     if local_executor is not None:
+        if not callable(local_executor):
+            raise _no_executor("unavailable", f"a local_executor is a function, not a {type(local_executor).__name__}")
         return lambda _: local_executor(envelope)
     if registry is not None:
         raise _no_executor("mismatch", f"a process registry cannot run an effect of kind {command.kind.value}")

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import secrets
-from collections.abc import Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
@@ -13,7 +13,7 @@ from lash_store.codecs.effect_outline import differing_paths
 from lash_store.errors import EffectEnvelopeChanged, EffectLeaseLost, EffectRowCorrupt, GuardFailed, StoreError
 from lash_store.rules.effect_replay import AskedEffect, StoredEffect
 from lash_store.sqlite.async_connection import SqliteConnection
-from lash_store.sqlite.connection import Durability
+from lash_store.sqlite.connection import Durability, now_ms_of
 from lash_store.sqlite.delivery import in_thread, until_done
 from lash_store.sqlite.effect_host.renewals import LeaseRenewals
 from lash_store.sqlite.ops import effects as ops
@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 DEFAULT_LEASE_TTL_MS: Final = 30_000
 """How long a claim holds without renewal."""
+_LONG_ENVELOPE: Final = 16_384  # from this many bytes on the loop would notice what an outline takes
 
 
 class EffectEngine:
@@ -70,7 +71,9 @@ class EffectEngine:
     async def difference(self, asked: AskedEffect) -> EffectEnvelopeChanged:
         """The error that says in what an effect differs from the recorded one."""
         outline = await self.connection.read(partial(ops.find_outline, ops.key_of(asked)))
-        paths = [] if outline is None else differing_paths(outline, asked.scope_text, asked.envelope_text)
+        paths: list[str] = []
+        if outline is not None:
+            paths = await _aside(asked, partial(differing_paths, outline, asked.scope_text, asked.envelope_text))
         return EffectEnvelopeChanged(asked.scope_id, asked.replay_key, paths)
 
     async def claim(self, asked: AskedEffect) -> tuple[EffectClaim, int] | None:
@@ -79,10 +82,11 @@ class EffectEngine:
         The claim is renewed from its commit on, until it is dropped from `renewals`. A cancellation gives it up.
         """
         claim = EffectClaim(ops.key_of(asked), self.owner_id, secrets.token_hex(16))
+        plan = await _aside(asked, partial(ops.claim, asked, claim, self.lease_ttl_ms))
         attempt = None
         self.renewals.hold(claim)
         try:
-            attempt = ops.claimed(await self.connection.run(ops.claim(asked, claim, self.lease_ttl_ms)))
+            attempt = ops.claimed(await self.connection.run(plan))
         except asyncio.CancelledError as cancelled:
             await self.release(claim, cancelled)  # it may be committed all the same
             raise
@@ -97,7 +101,7 @@ class EffectEngine:
             result = await self.connection.run(ops.begin_sleep(asked, outcome_text, duration_ms))
         finally:
             self._room.changed()  # cancelled or not, it may be committed; of a database in memory nobody else tells
-        return ops.sleep_due_ms(result)
+        return ops.sleep_due_ms(asked, result)
 
     async def finish(self, claim: EffectClaim, status: str, outcome_text: str | None, error_text: str | None) -> None:
         """Record how a claimed effect ended, also if the caller is cancelled meanwhile. Raises EffectLeaseLost."""
@@ -143,13 +147,20 @@ class EffectEngine:
 def _look(
     clock: Clock, connection: "apsw.Connection", keys: Collection[EffectKey]
 ) -> "Mapping[EffectKey, StoredEffect | EffectRowCorrupt | LookAgain | None]":
-    now_ms = clock.now_ms()
+    now_ms = now_ms_of(clock)
     return {
         key: LookAgain(stored.lease_expires_at_ms)
         if isinstance(stored, StoredEffect) and stored.held_at(now_ms)
         else stored
         for key, stored in ops.find_all(keys, connection).items()
     }
+
+
+async def _aside(asked: AskedEffect, make: Callable[[], T]) -> T:
+    """What `make` makes of an effect's texts; on a thread if they are so long that the loop would stand still."""
+    if len(asked.envelope_text) < _LONG_ENVELOPE:
+        return make()
+    return await asyncio.to_thread(make)
 
 
 async def _settled(writing: Coroutine[Any, Any, T]) -> T:

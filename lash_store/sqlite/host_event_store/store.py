@@ -23,13 +23,14 @@ from lash_store.records.host_event_trigger import (
     TriggerSubscriptionRecord,
 )
 from lash_store.rules.host_event_requests import require_reachable, require_valid_occurrence
-from lash_store.sqlite.connection import Durability
+from lash_store.sqlite.connection import Durability, now_ms_of
 from lash_store.sqlite.ops import (
     host_event_deliveries,
     host_event_occurrences,
     host_event_retention,
     host_event_subscriptions,
 )
+from lash_store.sqlite.ops.arguments import record_of
 from lash_store.sqlite.ops.integers import column_integer
 from lash_store.sqlite.ops.texts import column_text
 from lash_store.sqlite.plan import Plan
@@ -49,9 +50,10 @@ RESUME_LIMIT: Final = 100
 class SqliteHostEventStore(StoreHandle):
     """The host-event store of a deployment (host events specification), a handle for one event loop and all its tasks.
 
-    Every operation that writes is one transaction; one that raises has written nothing. All of them raise StoreBusy if
-    other processes keep the write lock for 15 s, StoreFull, StoreCorrupt, StoreBackend; StoreClosed after `close`,
-    StoreWrongLoop and StoreForked. Values without a stored form raise InvalidRecord or InvalidJsonValue.
+    Every operation that writes is one transaction, and one that raises has written nothing, unless its docstring says
+    otherwise. All of them raise StoreBusy if other processes keep the write lock for 15 s, StoreFull, StoreCorrupt,
+    StoreBackend; StoreClosed after `close`, StoreWrongLoop and StoreForked. Values without a stored form raise
+    InvalidRecord or InvalidJsonValue.
     """
 
     durability_tier: ClassVar[DurabilityTier] = DurabilityTier.DURABLE
@@ -62,8 +64,8 @@ class SqliteHostEventStore(StoreHandle):
     ) -> Self:
         """Open the store at `path`, or create it; its folder must exist.
 
-        `durability`: "normal" survives a crash of the process, "full" also a crash of the machine. Raises
-        UnsupportedSchemaVersion for a database of another version, StoreOpenFailed, NotADatabase, StoreBusy.
+        `durability`: "normal" survives a crash of the process, "full" also a crash of the machine. Raises as
+        `Database.open`, AnotherKindOfDatabase for a database of another kind.
         """
         return cls(await connect(path, SCHEMA, durability=durability, clock=clock), clock)
 
@@ -82,7 +84,7 @@ class SqliteHostEventStore(StoreHandle):
         Raises InvalidTriggerSubscription for a blank source type or source key, which nothing could match, and
         InvalidRecord for an event type that is no type expression.
         """
-        plan = host_event_subscriptions.prepare_registration(draft)
+        plan = host_event_subscriptions.prepare_registration(record_of(TriggerSubscriptionDraft, draft))
         require_reachable(draft)
         return host_event_subscriptions.registered(await self._run(plan))
 
@@ -90,8 +92,12 @@ class SqliteHostEventStore(StoreHandle):
         self,
         filter: TriggerSubscriptionFilter,  # noqa: A002  the specification's name
     ) -> list[TriggerSubscriptionRecord]:
-        """The subscriptions that are like `filter`, cancelled ones too, by session id, then by handle, as texts."""
-        filter.to_json()  # what has no stored form equals nothing that is stored, and is refused
+        """The subscriptions that are like `filter`, cancelled ones too, by session id, then by handle, as texts.
+
+        Raises StoreCorrupt for a damaged one that may be meant: one without a readable name may have any name.
+        """
+        # What has no stored form equals nothing that is stored, and is refused.
+        record_of(TriggerSubscriptionFilter, filter).to_json()
         return await self._read(partial(host_event_subscriptions.read_subscriptions, wanted=filter))
 
     async def cancel_subscription(self, session_id: str, handle: str) -> bool:
@@ -119,7 +125,7 @@ class SqliteHostEventStore(StoreHandle):
 
     async def record_occurrence_once(self, request: HostEventOccurrenceRequest) -> HostEventOccurrenceResult:
         """As `record_occurrence`; the result says whether this very call has recorded it."""
-        require_valid_occurrence(request)
+        require_valid_occurrence(record_of(HostEventOccurrenceRequest, request))
         return host_event_occurrences.recorded(
             request, await self._run(host_event_occurrences.prepare_recording(request))
         )
@@ -147,6 +153,9 @@ class SqliteHostEventStore(StoreHandle):
         Whoever gets a reservation starts its process and reports with `mark_delivery_started`; nobody else gets it,
         unless `resume_deliveries` finds it not started later. In the order of `list_subscriptions`. Raises
         UnknownHostEventOccurrence. One transaction.
+
+        Raises TriggerDeliveryCorrupt for a subscription that cannot be read, and that only when all are reserved: the
+        error has the `reservations` of the others.
         """
         column_text("host event occurrence", "occurrence_id", occurrence_id)
         while True:
@@ -167,10 +176,11 @@ class SqliteHostEventStore(StoreHandle):
         Only what nobody has reserved or resumed within `idle_ms` (by the clock) is taken, and by one caller only.
         Starting a process twice is harmless: its id is always the same. Those that an unchanged alpha.40 has reserved
         are not among them, as it does not say which it has started; `list_deliveries` shows them. One transaction.
+        Raises TriggerDeliveryCorrupt as `reserve_matching_deliveries`; what is damaged counts as tried, too.
         """
         column_integer("trigger delivery", "idle_ms", idle_ms)
         column_integer("trigger delivery", "limit", limit)
-        until_ms = self._clock.now_ms() - idle_ms
+        until_ms = now_ms_of(self._clock) - idle_ms
         found = await self._read(partial(host_event_deliveries.read_open, tried_until_ms=until_ms, limit=limit))
         if not found:
             return []

@@ -1,14 +1,10 @@
-"""The executor, in C or in Python: the one place that chooses.
+"""The executor, in C or in Python: the one place that chooses, by `lash_store.native_choice`."""
 
-`LASH_STORE_NATIVE=c` insists on the C module, `=python` on its twin. Without the variable the C module is used if it is
-there; if it is not, one RuntimeWarning says what that costs.
-"""
-
-import os
-import warnings
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import apsw
+
+from lash_store import native_choice
 
 __all__ = [
     "BUSY",
@@ -49,11 +45,7 @@ def _load() -> str | None:
 
 Outcome: TypeAlias = tuple[Any, ...]
 
-_choice = os.environ.get("LASH_STORE_NATIVE", "")
-if _choice not in ("", "c", "python"):
-    raise ImportError(f"LASH_STORE_NATIVE is {_choice!r}; set it to 'c' or 'python', or not at all")
-
-_use_c = _choice != "python"
+_use_c = native_choice.CHOICE != "python"
 VFS: str | None = None
 if _use_c:
     try:
@@ -61,15 +53,7 @@ if _use_c:
 
         VFS = _load()
     except (ImportError, apsw.Error) as error:
-        if _choice == "c":
-            raise ImportError(f"LASH_STORE_NATIVE=c, but the C module cannot be used: {error}") from error
-        warnings.warn(
-            f"lash_store runs without its C module ({error}): the write lock is held while Python waits for its turn, "
-            "so a busy thread slows every writer of the file, often a hundredfold; "
-            "install a wheel or a C compiler, or set LASH_STORE_NATIVE=python to accept it",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        native_choice.do_without(error)
         _use_c = False
 
 if TYPE_CHECKING or _use_c:

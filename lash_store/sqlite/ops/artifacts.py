@@ -7,7 +7,7 @@ from lash_store.codecs.module_artifact import module_ref_of
 from lash_store.errors import ArtifactDecodeFailed, ArtifactEncodeFailed, InvalidRecord, StoreCorrupt
 from lash_store.records.artifacts import MODULE_ARTIFACT, BlobProfile
 from lash_store.sqlite.ops import blobs
-from lash_store.sqlite.ops.texts import texts_read
+from lash_store.sqlite.ops.texts import readable
 from lash_store.sqlite.plan import Plan, Step
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def prepare_put(module_ref: str, blob: Blob) -> Plan:
 
 def read(connection: "apsw.Connection", module_ref: str) -> bytes | None:
     """The artifact of that reference; None if there is none. Raises ArtifactDecodeFailed."""
-    with texts_read("artifact reference", module_ref):
+    with readable("artifact reference", module_ref):
         found = [blob_ref for (blob_ref,) in connection.execute(_FIND, (module_ref,))]
     for blob_ref in found:
         return _decode(module_ref, blob_ref, blobs.read_stored(connection, blob_ref))

@@ -62,13 +62,16 @@ def was_present(result: PlanResult) -> bool:
 def read_damage(connection: "apsw.Connection", ref: str) -> bytes | None:
     """The bytes of a row that no longer holds its content; None if it does, or is not there."""
     stored = read_stored(connection, ref)
-    if stored is None:
-        return None
+    return None if stored is None or is_sound(ref, stored) else stored
+
+
+def is_sound(ref: str, stored: bytes) -> bool:
+    """Whether the bytes of a row hold its content."""
     try:
         open_blob(ref, stored)
     except StoreCorrupt:
-        return stored
-    return None
+        return False
+    return True
 
 
 def prepare_repair(blob: Blob, damage: bytes) -> Plan:

@@ -42,6 +42,7 @@ from lash_store.sqlite.plan import Expect, Plan, PlanResult, Step
 if TYPE_CHECKING:
     import apsw
 
+_MANY_NODES: Final = 128
 _NEVER: Final = "SELECT 1"
 _FOREIGN_STAMP: Final = "stamp of another session"
 _FOREIGN_CLAIM: Final = "claim of another session "
@@ -60,17 +61,28 @@ class Known(NamedTuple):
     """What this handle has seen of the store, to be verified under the lock.
 
     `revision`: a head of this session's that could be read. `stored`: blobs that are there. `carried`: refs that the
-    head named before, whose blobs may be missing, as in a session that lash has copied.
+    head named before, whose blobs may be missing, as in a session that lash has copied. `encoded`: the checkpoint as an
+    earlier try has encoded it, with what that has found out.
     """
 
     revision: int | None = None
     stored: Container[str] = frozenset()
     carried: frozenset[str] = frozenset()
+    encoded: EncodedCheckpoint | None = None
+
+
+def is_large(commit: RuntimeCommit) -> bool:
+    """Whether `prepare` takes so long that an event loop should not wait for it. A guess, which looks at little."""
+    nodes = getattr(commit.graph, "nodes", None)
+    many = isinstance(nodes, list) and len(nodes) >= _MANY_NODES
+    return many or checkpoints.is_large(record_of(HydratedSessionCheckpoint, commit.checkpoint))
 
 
 def prepare(commit: RuntimeCommit, profile: BlobProfile, known: Known) -> PreparedCommit:
     """Encodes everything. Raises InvalidRecord or InvalidJsonValue if something has no stored form."""
-    checkpoint = encode_checkpoint(record_of(HydratedSessionCheckpoint, commit.checkpoint), profile, known.stored)
+    checkpoint = known.encoded
+    if checkpoint is None:
+        checkpoint = encode_checkpoint(record_of(HydratedSessionCheckpoint, commit.checkpoint), profile, known.stored)
     # Who expects a revision looks at a head that is new to this handle, and loses nothing by it: he is refused anyway,
     # or has read it through another handle. Who expects none may meet new heads all the time.
     strictly = commit.expected_head_revision is not None

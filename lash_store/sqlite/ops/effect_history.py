@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from lash_store.records.effect_history import EffectHistoryEntry
-from lash_store.sqlite.ops.effects import epoch_ms
+from lash_store.sqlite.ops.effects import EffectKey, epoch_ms
 from lash_store.sqlite.ops.integers import column_integer
 from lash_store.sqlite.ops.texts import column_text
 from lash_store.sqlite.plan import Plan, PlanResult, Step
@@ -90,18 +90,22 @@ def _limit(limit: int) -> int:
 
 
 def _entries(rows: Iterable[tuple[Any, ...]]) -> list[EffectHistoryEntry]:
-    return [
-        EffectHistoryEntry(
-            scope_id=scope_id,
-            replay_key=replay_key,
-            envelope_hash=envelope_hash,
-            status=status,
-            attempts=attempts,
-            lease_owner_id=owner_id,
-            lease_expires_at_ms=epoch_ms(expires),
-            due_at_ms=None if due is None else epoch_ms(due),
-            created_at_ms=epoch_ms(created),
-            updated_at_ms=epoch_ms(updated),
-        )
-        for scope_id, replay_key, envelope_hash, status, attempts, owner_id, expires, due, created, updated in rows
-    ]
+    return [_entry(*row) for row in rows]
+
+
+def _entry(scope_id: str, replay_key: str, *row: Any) -> EffectHistoryEntry:
+    """The entry of a row. Raises EffectRowCorrupt for a number that is none."""
+    key = EffectKey(scope_id, replay_key)
+    envelope_hash, status, attempts, owner_id, expires, due, created, updated = row
+    return EffectHistoryEntry(
+        scope_id=scope_id,
+        replay_key=replay_key,
+        envelope_hash=envelope_hash,
+        status=status,
+        attempts=None if attempts is None else epoch_ms(key, attempts),
+        lease_owner_id=owner_id,
+        lease_expires_at_ms=epoch_ms(key, expires),
+        due_at_ms=None if due is None else epoch_ms(key, due),
+        created_at_ms=epoch_ms(key, created),
+        updated_at_ms=epoch_ms(key, updated),
+    )

@@ -65,6 +65,7 @@ WHERE e.scope_id = ?1 AND e.replay_key = ?2
 """
 _OUTLINE: Final = "SELECT outline FROM lash_effect_attempts WHERE scope_id = ?1 AND replay_key = ?2"
 
+_BEGUN: Final = "SELECT 1 FROM runtime_effect_replay WHERE scope_id = ?1 AND replay_key = ?2"
 # `now` is read once, under the lock, and `excluded.updated_at_ms` is now. What would end beyond 2^63 - 1 ends there; a
 # lease that looks negative was stored unsigned by others, and ends beyond.
 _CLAIM: Final = """
@@ -132,14 +133,21 @@ class EffectClaim(msgspec.Struct, frozen=True):
 
 
 def find(key: EffectKey, connection: "apsw.Connection") -> StoredEffect | None:
-    """What is stored of an effect. Raises EffectRowCorrupt (`sqlite_effect_replay_decode`) for a text in no UTF-8."""
+    """What is stored of an effect.
+
+    Raises EffectRowCorrupt: `sqlite_effect_replay_decode` for a text in no UTF-8, `sqlite_effect_replay_corrupt_row`
+    for a column that holds something else than it should.
+    """
     with _texts_read(key):
         row = connection.execute(_FIND, (key.scope_id, key.replay_key)).fetchone()
     if row is None:
         return None
     envelope_hash, status, outcome, error, expires_at_ms, due_at_ms, scope = row
-    due = None if due_at_ms is None else epoch_ms(due_at_ms)
-    return StoredEffect(envelope_hash, status, outcome, error, epoch_ms(expires_at_ms), due, scope)
+    for text in (envelope_hash, status, outcome, error, scope):
+        if text is not None and type(text) is not str:
+            raise _misplaced(key, text)
+    due = None if due_at_ms is None else epoch_ms(key, due_at_ms)
+    return StoredEffect(envelope_hash, status, outcome, error, epoch_ms(key, expires_at_ms), due, scope)
 
 
 def find_all(
@@ -176,6 +184,7 @@ def claim(asked: AskedEffect, wanted: EffectClaim, lease_ttl_ms: int) -> Plan:
     lease = (wanted.owner_id, wanted.lease_token, lease_ttl_ms)
     return Plan(
         [
+            Step(_BEGUN, place[:2], rows=True),
             Step(_CLAIM, (*place, *lease), expect=1, otherwise=Otherwise.STOP),
             _count_attempt(asked),
         ]
@@ -183,11 +192,14 @@ def claim(asked: AskedEffect, wanted: EffectClaim, lease_ttl_ms: int) -> Plan:
 
 
 def claimed(result: PlanResult) -> int | None:
-    """The how-manieth claim of this package on the effect `claim` has made, from 1; None if somebody was quicker."""
+    """The how-manieth claim on the effect `claim` has made, from 1; None if somebody was quicker.
+
+    What another program has begun, which counts nothing, has been claimed once at least.
+    """
     if result.stopped is not None:
         return None
-    ((attempt,),) = result.rows[0]
-    return int(attempt)
+    begun, ((attempt,),) = result.rows
+    return max(int(attempt), 2) if begun else int(attempt)
 
 
 def begin_sleep(asked: AskedEffect, outcome_text: str, duration_ms: int) -> Plan:
@@ -205,12 +217,12 @@ def begin_sleep(asked: AskedEffect, outcome_text: str, duration_ms: int) -> Plan
     )
 
 
-def sleep_due_ms(result: PlanResult) -> int | None:
-    """When the sleep that `begin_sleep` has recorded ends; None if somebody else was quicker."""
+def sleep_due_ms(asked: AskedEffect, result: PlanResult) -> int | None:
+    """When the sleep that `begin_sleep` has recorded ends; None if somebody else was quicker. Raises as `find`."""
     if result.stopped is not None:
         return None
     ((due_at_ms,),) = result.rows[0]
-    return epoch_ms(due_at_ms)
+    return epoch_ms(key_of(asked), due_at_ms)
 
 
 def finish(held: EffectClaim, status: str, outcome_text: str | None, error_text: str | None) -> Plan:
@@ -240,9 +252,19 @@ def _count_attempt(asked: AskedEffect) -> Step:
     return Step(_COUNT_ATTEMPT, values, rows=True)
 
 
-def epoch_ms(stored: int) -> int:
-    """Other writers store unsigned times: what looks negative lies beyond the largest time that we know."""
+def epoch_ms(key: EffectKey, stored: Any) -> int:
+    """Other writers store unsigned times: what looks negative lies beyond the largest time that we know.
+
+    Raises EffectRowCorrupt (`sqlite_effect_replay_corrupt_row`) for what is no integer.
+    """
+    if type(stored) is not int:
+        raise _misplaced(key, stored)
     return stored if stored >= 0 else COLUMN_MAX
+
+
+def _misplaced(key: EffectKey, stored: object) -> EffectRowCorrupt:
+    reason = f"one of its columns holds a {type(stored).__name__}"
+    return EffectRowCorrupt("sqlite_effect_replay_corrupt_row", key.scope_id, key.replay_key, reason)
 
 
 @contextmanager

@@ -5,7 +5,8 @@ that verifies, under the lock, that head and graph still are those which were lo
 blob that was not needed. Artifact references are looked at under the lock themselves.
 
 What remains: a blob that is put alone, to be referred to later, looks like any other that nothing needs, and a
-collection in between removes it. The commit that would refer to it finds that out, and raises BlobMissing.
+collection in between removes it. A checkpoint that names it is refused then (BlobMissing); frames and nodes are free to
+name what is not stored. But what a stored frame or node names is never removed, whether it was there first or not.
 """
 
 from functools import partial
@@ -15,7 +16,7 @@ import msgspec
 
 from lash_store.rules.reachability import Marking, archive_hashes, mark
 from lash_store.sqlite.ops import blobs
-from lash_store.sqlite.ops.texts import texts_read
+from lash_store.sqlite.ops.texts import readable
 from lash_store.sqlite.plan import Expect, Otherwise, Plan, PlanResult, Step
 
 if TYPE_CHECKING:
@@ -30,10 +31,16 @@ _STATE: Final = """
 SELECT (SELECT head_revision FROM session_head), (SELECT CAST(head_json AS BLOB) FROM session_head),
     (SELECT max(seq) FROM graph_nodes), (SELECT removals FROM lash_graph_size)
 """
+_STATE_OF_LASH: Final = _STATE.replace("(SELECT removals FROM lash_graph_size)", "NULL")
+_HAS_SIZE: Final = "SELECT 1 FROM sqlite_schema WHERE name = 'lash_graph_size'"
 _ARTIFACT_BLOBS: Final = "SELECT blob_ref FROM artifact_refs"
+_BEFORE_ALL: Final = -(2**63)
 _PRUNED_NODES: Final = """
 SELECT CAST(node_json AS BLOB) FROM graph_nodes
 WHERE seq > ?1 AND tombstoned = 0 AND instr(node_json, '"archive_hash"')
+"""
+_COUNT_MISSING: Final = """
+SELECT count(*) FROM json_each(?1) WHERE NOT EXISTS (SELECT 1 FROM blobs WHERE hash = value)
 """
 _BLOBS_AFTER: Final = "SELECT hash, length(content) FROM blobs WHERE hash > ?1 ORDER BY hash"
 
@@ -54,17 +61,32 @@ class State(NamedTuple):
     removals: int | None
 
 
-class Survey(NamedTuple):
-    """What was found in one snapshot: the state, what nodes have `archived`, all that is needed, a slice of the rest.
+class Archives(NamedTuple):
+    """The archive hashes in the visible nodes of a graph, which went as far and had lost as much as its state says."""
 
-    The slice holds hashes greater than `after`, up to `last`; it is empty if there are none, or if there is a doubt.
+    last_seq: int | None
+    removals: int | None
+    hashes: frozenset[str]
+
+
+class Survey(NamedTuple):
+    """What was found in one snapshot: the state, the archives, all that is needed, a slice of the rest.
+
+    `elsewhere` is how many of the archives are kept only in name: they are not stored here (yet). The slice holds
+    hashes greater than `after`, up to `last`; it is empty if there are none, or if there is a doubt.
     """
 
     state: State
-    archived: frozenset[str]
+    archives: Archives
     marking: Marking
+    elsewhere: int
     after: str
     garbage: list[str]
+
+    @property
+    def retained(self) -> int:
+        """How many blobs are kept."""
+        return len(self.marking.kept) - self.elsewhere
 
     @property
     def last(self) -> str:
@@ -79,18 +101,22 @@ class Swept(NamedTuple):
     bytes: int
 
 
-def survey(connection: "apsw.Connection", after: str = "", earlier: Survey | None = None) -> Survey:
+def survey(
+    connection: "apsw.Connection", known: Archives | None = None, after: str = "", earlier: Survey | None = None
+) -> Survey:
     """Find what is needed, and the first slice of the rest whose hashes are greater than `after`.
 
-    As long as the state is that of an `earlier` survey, so is what it needs; of a graph that has only grown since, the
-    new nodes are looked at alone. Raises StoreCorrupt.
+    As long as the state is that of an `earlier` survey, so is what it needs. Of a graph that has only grown since that
+    one, or since archives were `known`, the new nodes are looked at alone. Raises StoreCorrupt.
     """
-    state = State(*next(connection.execute(_STATE)))
+    counted = connection.execute(_HAS_SIZE).fetchall()  # not in a file that only lash has written, opened read-only
+    state = State(*next(connection.execute(_STATE if counted else _STATE_OF_LASH)))
     if earlier is not None and earlier.state == state:
-        archived, marking = earlier.archived, earlier.marking
+        archives, marking, elsewhere = earlier.archives, earlier.marking, earlier.elsewhere
     else:
-        archived = _archived(connection, state, earlier)
-        marking = _mark(connection, state, archived)
+        archives = _archives(connection, state, known if earlier is None else earlier.archives)
+        marking = _mark(connection, state, archives.hashes)
+        elsewhere = 0 if marking.doubt else _count_elsewhere(connection, archives.hashes)
     garbage: list[str] = []
     size = 0
     rows = connection.execute(_BLOBS_AFTER, (after,)) if marking.doubt is None else ()
@@ -100,7 +126,13 @@ def survey(connection: "apsw.Connection", after: str = "", earlier: Survey | Non
             size += length
         if len(garbage) == SLICE_ROWS or size >= SLICE_BYTES:
             break
-    return Survey(state, archived, marking, after, garbage)
+    return Survey(state, archives, marking, elsewhere, after, garbage)
+
+
+def read_archived(connection: "apsw.Connection", after: int = _BEFORE_ALL) -> frozenset[str]:
+    """The archive hashes in visible nodes whose `seq` is greater than `after`."""
+    found = connection.execute(_PRUNED_NODES, (after,))
+    return frozenset(ref for (text,) in found for ref in archive_hashes(text))
 
 
 def prepare_sweep(found: Survey) -> Plan:
@@ -123,16 +155,22 @@ def swept(result: PlanResult) -> Swept | None:
 
 
 def _mark(connection: "apsw.Connection", state: State, archived: frozenset[str]) -> Marking:
-    with texts_read("artifact reference", "artifact_refs"):
+    with readable("artifact reference", "artifact_refs"):
         artifact_blobs = [blob_ref for (blob_ref,) in connection.execute(_ARTIFACT_BLOBS)]
     return mark(state.head_json, artifact_blobs, archived, partial(blobs.read_stored, connection))
 
 
-def _archived(connection: "apsw.Connection", state: State, earlier: Survey | None) -> frozenset[str]:
-    """The archive hashes in visible nodes that are blobs of this store."""
-    known: frozenset[str] = frozenset()
-    after = -1
-    if earlier is not None and earlier.state.removals == state.removals:
-        known, after = earlier.archived, earlier.state.last_seq or after
-    found = {ref for (text,) in connection.execute(_PRUNED_NODES, (after,)) for ref in archive_hashes(text)}
-    return known.union(ref for ref in found if connection.execute(blobs.IS_STORED, (ref,)).fetchall())
+def _archives(connection: "apsw.Connection", state: State, known: Archives | None) -> Archives:
+    """Those in a graph of this `state`, stored or not: whoever has their content may put it at any time."""
+    if known is None or known.removals != state.removals:
+        hashes = read_archived(connection)
+    elif known.last_seq == state.last_seq:
+        hashes = known.hashes
+    else:
+        after = _BEFORE_ALL if known.last_seq is None else known.last_seq
+        hashes = known.hashes | read_archived(connection, after)
+    return Archives(state.last_seq, state.removals, hashes)
+
+
+def _count_elsewhere(connection: "apsw.Connection", archives: frozenset[str]) -> int:
+    return int(next(connection.execute(_COUNT_MISSING, (msgspec.json.encode(archives).decode(),)))[0])

@@ -50,10 +50,12 @@ BEGIN {none_counted}, node_count = node_count - (old.seq <= last_seq AND old.tom
 """.replace("{none_counted}", _NONE_COUNTED),
 }
 
-_READ_ALL: Final = "SELECT node_id, node_json FROM graph_nodes WHERE tombstoned = 0 ORDER BY seq"
-_READ_NODE: Final = "SELECT node_id, node_json FROM graph_nodes WHERE node_id = ?1 AND tombstoned = 0"
+# As bytes: a text that is no UTF-8 is a node that cannot be read, and no failure of the query.
+_ROW: Final = "SELECT node_id, CAST(node_json AS BLOB)"
+_READ_ALL: Final = f"{_ROW} FROM graph_nodes WHERE tombstoned = 0 ORDER BY seq"
+_READ_NODE: Final = f"{_ROW} FROM graph_nodes WHERE node_id = ?1 AND tombstoned = 0"
 # UNION, not UNION ALL: a path that meets itself again must end.
-_READ_PATH: Final = """
+_READ_PATH: Final = f"""
 WITH RECURSIVE path (seq, parent) AS (
     SELECT seq, CASE WHEN json_valid(node_json) THEN node_json ->> '$.parent_node_id' END
     FROM graph_nodes WHERE node_id = ?1 AND tombstoned = 0
@@ -61,7 +63,7 @@ WITH RECURSIVE path (seq, parent) AS (
     SELECT node.seq, CASE WHEN json_valid(node.node_json) THEN node.node_json ->> '$.parent_node_id' END
     FROM path JOIN graph_nodes AS node ON node.node_id = path.parent WHERE node.tombstoned = 0
 )
-SELECT node_id, node_json FROM path JOIN graph_nodes USING (seq)
+{_ROW} FROM path JOIN graph_nodes USING (seq)
 """
 _INSERT: Final = "INSERT INTO graph_nodes (node_id, node_json) VALUES (?1, ?2)"
 _DELETE_ALL: Final = "DELETE FROM graph_nodes"

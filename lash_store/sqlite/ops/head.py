@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from lash_store.errors import InvalidRecord, StoreCorrupt
+from lash_store.errors import GuardFailed, InvalidRecord, StoreCorrupt
 from lash_store.records.head import SessionHeadMeta
 from lash_store.sqlite.ops.integers import COLUMN_MAX, column_integer
+from lash_store.sqlite.ops.texts import readable
 from lash_store.sqlite.plan import Expect, Step
 
 if TYPE_CHECKING:
@@ -24,24 +25,22 @@ CREATE TABLE IF NOT EXISTS session_head (
 
 # As bytes: a text that is no UTF-8 is a head that cannot be read, and no failure of the query.
 _READ: Final = "SELECT CAST(head_json AS BLOB), head_revision FROM session_head WHERE singleton = 1"
-# A head of a revision that this handle has not seen is looked at, cheaply: what belongs to another session, or is not
-# even a head, must not be replaced by one that knows nothing of it. The id in the text counts, not its copy beside it.
+# What belongs to another session, or is not even a head, must not be replaced by one that knows nothing of it. The id
+# in the text counts, not its copy beside it. A session keeps its head: at a revision that this handle has seen only who
+# writes another id beside the text is looked at, while damage comes at any revision.
 _BOUND_ELSEWHERE: Final = """
 SELECT bound FROM (
     SELECT CASE WHEN json_valid(head_json) THEN coalesce(head_json ->> '$.session_id', 'root') END AS bound
     FROM session_head WHERE head_revision IS NOT ?2 OR session_id <> ?1
 ) WHERE bound <> ?1
 """
-_UNREADABLE: Final = """
+_NO_NEXT: Final = """
 SELECT head_revision FROM session_head
-WHERE typeof(head_revision) <> 'integer' OR head_revision NOT BETWEEN 0 AND 9223372036854775805
-    OR (head_revision IS NOT ?1 AND CASE
-        WHEN json_valid(head_json) THEN json_type(head_json, '$.config') IS NOT 'object'
-        ELSE 1 END)
+WHERE (typeof(head_revision) <> 'integer' OR head_revision NOT BETWEEN 0 AND 9223372036854775805)
 """
-_UNSEEN: Final = """
-SELECT head_revision FROM session_head
-WHERE head_revision IS NOT ?1 OR typeof(head_revision) <> 'integer' OR head_revision > 9223372036854775805
+_UNREADABLE: Final = f"""{_NO_NEXT}
+    OR (?2 AND head_revision IS NOT ?1)
+    OR CASE WHEN json_valid(head_json) THEN json_type(head_json, '$.config') IS NOT 'object' ELSE 1 END
 """
 _OTHER_REVISION: Final = """
 SELECT revision FROM (SELECT coalesce(max(head_revision), 0) AS revision FROM session_head) WHERE revision <> ?1
@@ -86,11 +85,9 @@ def read_head(connection: "apsw.Connection") -> SessionHeadMeta | None:
 
 def decode(head_json: bytes, head_revision: int) -> SessionHeadMeta:
     """The head in a row. Raises StoreCorrupt."""
-    try:
+    with readable("session head", "session_head"):
         column_integer("session head", "head_revision", head_revision)
         head = SessionHeadMeta.from_json(head_json)
-    except InvalidRecord as damage:
-        raise StoreCorrupt("session head", "session_head") from damage
     if head_revision > _LAST:
         raise StoreCorrupt("session head", "session_head")
     return msgspec.structs.replace(head, head_revision=head_revision)
@@ -109,11 +106,11 @@ def read_identity(connection: "apsw.Connection") -> tuple[str, int] | None:
 def identity_steps(session_id: str, seen_revision: int | None, *, strictly: bool) -> list[Step]:
     """The guards BINDING and READABLE: the head is this session's and can be read, as is known of `seen_revision`.
 
-    Of another revision READABLE asks no more than SQL can tell; `strictly`, it fails for every other one.
+    READABLE asks no more than SQL can tell; `strictly`, it fails for every other revision, too.
     """
     return [
         Step(_BOUND_ELSEWHERE, (session_id, seen_revision), expect=Expect.NO_ROW, name=BINDING),
-        Step(_UNSEEN if strictly else _UNREADABLE, (seen_revision,), expect=Expect.NO_ROW, name=READABLE),
+        Step(_UNREADABLE, (seen_revision, int(strictly)), expect=Expect.NO_ROW, name=READABLE),
     ]
 
 
@@ -135,15 +132,30 @@ def advance_step(head: SessionHeadMeta) -> Step:
     return Step(_ADVANCE, (head.session_id, *_around_the_numbers(head)), rows=True)
 
 
-def place_step(head: SessionHeadMeta) -> Step:
-    """As `advance_step`, for a head that no commit makes: the first one is at revision 0."""
-    return Step(_PLACE, (head.session_id, *_around_the_numbers(head)), rows=True)
+def place_steps(head: SessionHeadMeta) -> list[Step]:
+    """As `advance_step`, for a head that no commit makes: the first one is at revision 0.
+
+    The guard READABLE holds the revision of the head that is replaced, of which nothing else counts.
+    """
+    return [
+        Step(_NO_NEXT, expect=Expect.NO_ROW, name=READABLE),
+        Step(_PLACE, (head.session_id, *_around_the_numbers(head)), rows=True),
+    ]
 
 
 def save_step(head: SessionHeadMeta) -> Step:
-    """Writes `head` as it is, whatever was there. Raises InvalidRecord or InvalidJsonValue."""
+    """Writes `head` as it is, but for its ledger, whatever was there. Raises InvalidRecord or InvalidJsonValue."""
     revision = column_integer("SessionHeadMeta", "head_revision", head.head_revision)
-    return Step(_SAVE, (head.session_id, head.to_json().decode(), revision))
+    if revision >= _LAST:
+        raise InvalidRecord("SessionHeadMeta", "$.head_revision", f"no commit could follow {revision}")
+    head.to_json()  # checks the ledger, too
+    stored = msgspec.structs.replace(head, token_ledger=[])
+    return Step(_SAVE, (stored.session_id, stored.to_json().decode(), revision))
+
+
+def no_next(failed: GuardFailed) -> StoreCorrupt | None:
+    """The error of the guard READABLE of `place_steps`; None for any other guard."""
+    return StoreCorrupt("session head", "session_head") if failed.name == READABLE else None
 
 
 def _around_the_numbers(head: SessionHeadMeta) -> tuple[str, str, str]:

@@ -3,9 +3,12 @@
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from lash_store.codecs.envelope import Blob, open_blob
+from lash_store.errors import GuardFailed, StoreCorrupt
+from lash_store.records.graph import SessionGraph
 from lash_store.records.head import SessionHead, SessionHeadMeta
 from lash_store.rules.reachability import refs_of
-from lash_store.sqlite.ops import blobs, checkpoints, graph, head, load, usage
+from lash_store.sqlite.ops import blobs, checkpoints, gc, graph, head, load, usage
+from lash_store.sqlite.ops.arguments import record_of
 from lash_store.sqlite.plan import Plan
 
 if TYPE_CHECKING:
@@ -16,15 +19,24 @@ LEDGER_IN_USE: Final = usage.EMPTY
 
 
 class CopiedHead(NamedTuple):
-    """What a copy takes along: the head with its graph and merged ledger, and the blobs of its checkpoint."""
+    """What a copy takes along: the head with its graph and merged ledger, and the blobs that these need."""
 
     head: SessionHead
     blobs: list[Blob]
 
 
 def save_plan(saved: SessionHead) -> Plan:
-    """Replaces the graph and the head; ledger and blobs stay. Raises InvalidRecord or InvalidJsonValue."""
-    return Plan([*graph.replace_steps(saved.graph.nodes), head.place_step(_meta_of(saved))])
+    """Replaces the graph and the head; ledger and blobs stay. See `refusal`.
+
+    Raises InvalidRecord or InvalidJsonValue.
+    """
+    nodes = record_of(SessionGraph, saved.graph).nodes
+    return Plan([*graph.replace_steps(nodes), *head.place_steps(_meta_of(saved))])
+
+
+def refusal(failed: GuardFailed) -> StoreCorrupt | GuardFailed:
+    """The error for a guard of `save_plan` or `copy_plan`; the failure itself for LEDGER_IN_USE."""
+    return head.no_next(failed) or failed
 
 
 def read_copy(connection: "apsw.Connection") -> CopiedHead | None:
@@ -34,8 +46,12 @@ def read_copy(connection: "apsw.Connection") -> CopiedHead | None:
         return None
     ref = found.checkpoint_ref
     manifest = checkpoints.read_manifest(connection, ref) if ref is not None else None
-    refs = [] if ref is None or manifest is None else [ref, *sorted(refs_of(manifest))]
-    return CopiedHead(found, [blob for blob in (_blob(connection, ref) for ref in refs) if blob is not None])
+    # Just what a collection would keep for this head (reachability.mark), but for artifacts, which are no part of it.
+    needed = {frame.execution_state_ref for frame in found.agent_frames} | gc.read_archived(connection)
+    if manifest is not None:
+        needed |= {ref, *refs_of(manifest)}
+    stored = (_blob(connection, ref) for ref in sorted(ref for ref in needed if ref is not None))
+    return CopiedHead(found, [blob for blob in stored if blob is not None])
 
 
 def copy_plan(copied: CopiedHead, *, with_ledger: bool) -> Plan:

@@ -4,11 +4,11 @@ A delivery is reserved first and started later, by somebody who may die in betwe
 table that every program knows: what is reserved and not started can be found, and be taken over by one who goes on.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from lash_store.codecs.host_event_ids import deterministic_delivery_process_id
-from lash_store.codecs.host_event_text import stored_occurrence, stored_subscription
+from lash_store.errors import StoreCorrupt, TriggerDeliveryCorrupt
 from lash_store.records import json_text
 from lash_store.records.host_event import HostEventOccurrenceRecord
 from lash_store.records.host_event_trigger import (
@@ -17,7 +17,8 @@ from lash_store.records.host_event_trigger import (
     TriggerDeliveryState,
     TriggerSubscriptionRecord,
 )
-from lash_store.sqlite.ops.host_event_occurrences import find_occurrence
+from lash_store.sqlite.ops.host_event_occurrences import find_occurrence, occurrence_of
+from lash_store.sqlite.ops.host_event_subscriptions import subscription_of
 from lash_store.sqlite.plan import Expect, Plan, PlanResult, Step
 
 if TYPE_CHECKING:
@@ -77,8 +78,10 @@ _MATCHING_IN_ORDER: Final = f"{_MATCHING} ORDER BY session_id, handle"
 _RECORDED: Final = "SELECT 1 FROM host_event_occurrences WHERE occurrence_id = ?1"
 # ?4 is a JSON array of [subscription id, process id].
 _OVERLOOKED: Final = f"{_MATCHING} AND subscription_id NOT IN (SELECT value ->> 0 FROM json_each(?4))"
+# CROSS JOIN: the other way round, the list would be gone through for each subscription of the source.
 _WANTED: Final = """
-FROM json_each(?4) AS wanted JOIN host_event_trigger_subscriptions AS s ON s.subscription_id = wanted.value ->> 0
+FROM json_each(?4) AS wanted
+    CROSS JOIN host_event_trigger_subscriptions AS s ON s.subscription_id = wanted.value ->> 0
 WHERE s.source_type = ?2 AND s.source_key = ?3 AND s.enabled = 1 AND NOT EXISTS
     (SELECT 1 FROM host_event_deliveries AS d WHERE d.occurrence_id = ?1 AND d.subscription_id = s.subscription_id)
 """
@@ -103,12 +106,12 @@ FROM lash_host_event_starts AS a
 WHERE a.state = 'reserved' AND a.tried_at_ms <= ?1 AND s.enabled = 1
 ORDER BY a.tried_at_ms, a.occurrence_id, a.subscription_id LIMIT ?2
 """
-# ?1 is a JSON array of [occurrence id, subscription id, attempts]: who counts one more has taken it.
+# ?1 is a JSON array of [occurrence id, subscription id, attempts]: who counts one more has taken it. Those in the array
+# are looked up by key: the + keeps SQLite from going through all that is reserved.
 _TAKE: Final = """
 UPDATE lash_host_event_starts SET attempts = attempts + 1, tried_at_ms = lash_now_ms()
-FROM json_each(?1) AS seen
-WHERE occurrence_id = seen.value ->> 0 AND subscription_id = seen.value ->> 1 AND attempts = seen.value ->> 2
-    AND state = 'reserved'
+WHERE (occurrence_id, subscription_id, attempts)
+    IN (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1)) AND +state = 'reserved'
 RETURNING occurrence_id, subscription_id
 """
 _EXISTS: Final = "SELECT 1 FROM host_event_deliveries WHERE occurrence_id = ?1 AND subscription_id = ?2"
@@ -135,6 +138,7 @@ _LIST_ALL: Final = _LIST.format(condition="true")
 _LIST_OF_OCCURRENCE: Final = _LIST.format(condition="d.occurrence_id = ?1")
 _LIST_OF_PROCESS: Final = _LIST.format(condition="d.process_id = ?1")
 
+_STATES: Final = frozenset(state.value for state in TriggerDeliveryState)
 _RECORDED_ONE: Final = "recorded"
 _OVERLOOKED_ONE: Final = "overlooked"
 
@@ -145,22 +149,27 @@ class Matching(NamedTuple):
     source_type: str
     source_key: str
     occurrence: HostEventOccurrenceRecord
-    subscriptions: Mapping[str, TriggerSubscriptionRecord]
+    subscriptions: Mapping[str, TriggerSubscriptionRecord | StoreCorrupt]
     process_ids: Mapping[str, str]
 
 
 class OpenDelivery(NamedTuple):
-    """A reserved delivery, and how often somebody has tried to start it."""
+    """A reserved delivery, or why it cannot be read, and how often somebody has tried to start it."""
 
-    reservation: TriggerDeliveryReservation
+    occurrence_id: str
+    subscription_id: str
     attempts: int
+    reservation: TriggerDeliveryReservation | StoreCorrupt
 
 
 def read_matching(connection: "apsw.Connection", occurrence_id: str) -> Matching:
-    """What there is to reserve. Raises UnknownHostEventOccurrence, StoreCorrupt."""
+    """What there is to reserve; a damaged subscription does not concern the others.
+
+    Raises UnknownHostEventOccurrence, StoreCorrupt for a damaged occurrence.
+    """
     source_type, source_key, occurrence = find_occurrence(connection, occurrence_id)
     rows: Any = connection.execute(_MATCHING_IN_ORDER, (occurrence_id, source_type, source_key))
-    found = {subscription_id: stored_subscription(subscription_id, text) for subscription_id, text in rows}
+    found = {subscription_id: _subscription(subscription_id, text) for subscription_id, text in rows}
     process_ids = {each: deterministic_delivery_process_id(occurrence_id, each) for each in found}
     return Matching(source_type, source_key, occurrence, found, process_ids)
 
@@ -184,41 +193,38 @@ def prepare_reservation(occurrence_id: str, matching: Matching) -> Plan:
 
 
 def reserved(matching: Matching, result: PlanResult) -> list[TriggerDeliveryReservation]:
-    """What a plan of `prepare_reservation` has reserved, in the order of delivery."""
+    """What a plan of `prepare_reservation` has reserved, in the order of delivery. Raises TriggerDeliveryCorrupt."""
     taken = {subscription_id for (subscription_id,) in result.rows[0]}
-    return [
-        TriggerDeliveryReservation(matching.occurrence, subscription, matching.process_ids[subscription_id])
+    occurrence = matching.occurrence
+    return _readable(
+        OpenDelivery(
+            occurrence.occurrence_id,
+            subscription_id,
+            1,
+            subscription
+            if isinstance(subscription, StoreCorrupt)
+            else TriggerDeliveryReservation(occurrence, subscription, matching.process_ids[subscription_id]),
+        )
         for subscription_id, subscription in matching.subscriptions.items()
         if subscription_id in taken
-    ]
+    )
 
 
 def read_open(connection: "apsw.Connection", tried_until_ms: int, limit: int) -> list[OpenDelivery]:
-    """Up to `limit` deliveries that nobody has tried to start after that time, oldest first. Raises StoreCorrupt."""
-    rows: Any = connection.execute(_OPEN, (tried_until_ms, limit))
-    return [
-        OpenDelivery(
-            TriggerDeliveryReservation(
-                stored_occurrence(occurrence_id, occurrence),
-                stored_subscription(subscription_id, subscription),
-                process_id,
-            ),
-            attempts,
-        )
-        for occurrence_id, subscription_id, attempts, process_id, occurrence, subscription in rows
-    ]
+    """Up to `limit` deliveries that nobody has tried to start after that time, oldest first; damaged ones, too."""
+    return [_open(*row) for row in connection.execute(_OPEN, (tried_until_ms, limit))]
 
 
 def prepare_resumption(deliveries: Sequence[OpenDelivery]) -> Plan:
     """The plan that takes over those of the deliveries that nobody else has taken since they were read."""
-    seen = [[*_key(delivery.reservation), delivery.attempts] for delivery in deliveries]
+    seen = [delivery[:3] for delivery in deliveries]
     return Plan([Step(_TAKE, (json_text.compact(seen).decode(),), rows=True)])
 
 
 def resumed(deliveries: Sequence[OpenDelivery], result: PlanResult) -> list[TriggerDeliveryReservation]:
-    """What a plan of `prepare_resumption` has taken over."""
+    """What a plan of `prepare_resumption` has taken over. Raises TriggerDeliveryCorrupt."""
     taken = set(result.rows[0])
-    return [delivery.reservation for delivery in deliveries if _key(delivery.reservation) in taken]
+    return _readable(delivery for delivery in deliveries if delivery[:2] in taken)
 
 
 def prepare_settlement(
@@ -237,18 +243,72 @@ def drop_cancelled_step(session_id: str, handle: str | None) -> Step:
 def read_deliveries(
     connection: "apsw.Connection", occurrence_id: str | None, process_id: str | None
 ) -> list[TriggerDelivery]:
-    """The accounts of all deliveries, of those of an occurrence, or of the one that starts a process; oldest first."""
+    """The accounts of all deliveries, of those of an occurrence, or of the one that starts a process; oldest first.
+
+    Raises StoreCorrupt for an account that says nothing.
+    """
     if occurrence_id is not None:
         rows: Any = connection.execute(_LIST_OF_OCCURRENCE, (occurrence_id,))
     elif process_id is not None:
         rows = connection.execute(_LIST_OF_PROCESS, (process_id,))
     else:
         rows = connection.execute(_LIST_ALL)
-    return [
-        TriggerDelivery(occurrence, subscription, process, created_at_ms, TriggerDeliveryState(state), *tried)
-        for occurrence, subscription, process, created_at_ms, state, *tried in rows
-    ]
+    return [_account(*row) for row in rows]
 
 
-def _key(reservation: TriggerDeliveryReservation) -> tuple[str, str]:
-    return reservation.occurrence.occurrence_id, reservation.subscription.subscription_id
+def _account(occurrence_id: str, subscription_id: str, process_id: str, *account: Any) -> TriggerDelivery:
+    created_at_ms, state, attempts, tried_at_ms, reason = account
+    if (
+        state not in _STATES
+        or type(created_at_ms) is not int
+        or type(attempts) is not int
+        or not isinstance(tried_at_ms, int | None)
+        or not isinstance(reason, str | None)
+    ):
+        raise StoreCorrupt("trigger delivery", f"{occurrence_id}/{subscription_id}")
+    return TriggerDelivery(
+        occurrence_id,
+        subscription_id,
+        process_id,
+        created_at_ms,
+        TriggerDeliveryState(state),
+        attempts,
+        tried_at_ms,
+        reason,
+    )
+
+
+def _open(occurrence_id: str, subscription_id: str, *row: Any) -> OpenDelivery:
+    attempts, process_id, occurrence, subscription = row
+    reservation: TriggerDeliveryReservation | StoreCorrupt
+    try:
+        reservation = TriggerDeliveryReservation(
+            occurrence_of(occurrence_id, occurrence), subscription_of(subscription_id, subscription), process_id
+        )
+    except StoreCorrupt as damage:
+        reservation = damage
+    return OpenDelivery(occurrence_id, subscription_id, attempts, reservation)
+
+
+def _subscription(subscription_id: str, text: str) -> TriggerSubscriptionRecord | StoreCorrupt:
+    try:
+        return subscription_of(subscription_id, text)
+    except StoreCorrupt as damage:
+        return damage
+
+
+def _readable(deliveries: Iterable[OpenDelivery]) -> list[TriggerDeliveryReservation]:
+    """The reservations of the deliveries. Raises TriggerDeliveryCorrupt, with these, if one cannot be read."""
+    reservations: list[TriggerDeliveryReservation] = []
+    damaged: list[TriggerDeliveryCorrupt] = []
+    for delivery in deliveries:
+        if isinstance(delivery.reservation, StoreCorrupt):
+            error = TriggerDeliveryCorrupt(delivery.occurrence_id, delivery.subscription_id)
+            error.__cause__ = delivery.reservation
+            damaged.append(error)
+        else:
+            reservations.append(delivery.reservation)
+    if damaged:
+        damaged[0].also, damaged[0].reservations = tuple(damaged[1:]), tuple(reservations)
+        raise damaged[0]
+    return reservations

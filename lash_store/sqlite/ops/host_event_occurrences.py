@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lash_store.codecs.host_event_ids import deterministic_occurrence_id, host_event_occurrence_request_hash
 from lash_store.codecs.host_event_text import occurrence_text, stored_occurrence
-from lash_store.errors import HostEventOccurrenceConflict, UnknownHostEventOccurrence
+from lash_store.errors import HostEventOccurrenceConflict, StoreCorrupt, UnknownHostEventOccurrence
 from lash_store.records.host_event import (
     HostEventOccurrenceRecord,
     HostEventOccurrenceRequest,
@@ -74,11 +74,11 @@ def recorded(request: HostEventOccurrenceRequest, result: PlanResult) -> HostEve
     """What a plan of `prepare_recording` has recorded or found. Raises HostEventOccurrenceConflict, StoreCorrupt."""
     if result.row is None:
         ((occurrence_id, text),) = result.rows[0]
-        return HostEventOccurrenceResult(stored_occurrence(occurrence_id, text), is_new=True)
+        return HostEventOccurrenceResult(occurrence_of(occurrence_id, text), is_new=True)
     occurrence_id, text, request_hash = result.row
     if request_hash != host_event_occurrence_request_hash(request):
         raise HostEventOccurrenceConflict(request.idempotency_key)
-    return HostEventOccurrenceResult(stored_occurrence(occurrence_id, text), is_new=False)
+    return HostEventOccurrenceResult(occurrence_of(occurrence_id, text), is_new=False)
 
 
 def find_occurrence(connection: "apsw.Connection", occurrence_id: str) -> tuple[str, str, HostEventOccurrenceRecord]:
@@ -87,7 +87,7 @@ def find_occurrence(connection: "apsw.Connection", occurrence_id: str) -> tuple[
     if row is None:
         raise UnknownHostEventOccurrence(occurrence_id)
     source_type, source_key, text = row
-    return source_type, source_key, stored_occurrence(occurrence_id, text)
+    return source_type, source_key, occurrence_of(occurrence_id, text)
 
 
 def read_occurrences(
@@ -95,4 +95,12 @@ def read_occurrences(
 ) -> list[HostEventOccurrenceRecord]:
     """The occurrences of a type, or of one source of it, from a time on, by time. Raises StoreCorrupt."""
     rows: Any = connection.execute(_LIST, (source_type, source_key, from_ms))
-    return [stored_occurrence(*row) for row in rows]
+    return [occurrence_of(*row) for row in rows]
+
+
+def occurrence_of(occurrence_id: str, text: str) -> HostEventOccurrenceRecord:
+    """The occurrence of a row. Raises StoreCorrupt if it cannot be read, or is another one."""
+    record = stored_occurrence(occurrence_id, text)
+    if record.occurrence_id != occurrence_id:
+        raise StoreCorrupt("host event occurrence", occurrence_id)
+    return record

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from lash_store.codecs.host_event_text import stored_subscription, subscription_text
+from lash_store.errors import StoreCorrupt
 from lash_store.records.host_event_trigger import (
     TriggerSubscriptionDraft,
     TriggerSubscriptionFilter,
@@ -14,6 +15,11 @@ from lash_store.sqlite.plan import Plan, PlanResult, Step
 
 if TYPE_CHECKING:
     import apsw
+
+_NAME: Final = "CASE WHEN json_valid(record_json) THEN json_extract(record_json, '$.name') END"
+_DAMAGED: Final = (
+    "CASE WHEN json_valid(record_json) THEN json_extract(record_json, '$.subscription_id') END IS NOT subscription_id"
+)
 
 TABLES: Final[Mapping[str, str]] = {
     "host_event_subscription_seq": """
@@ -41,10 +47,14 @@ ON host_event_trigger_subscriptions (session_id, handle)
 CREATE INDEX IF NOT EXISTS idx_host_event_trigger_subscriptions_source
 ON host_event_trigger_subscriptions (source_type, source_key, enabled)
 """,
+    # Those that have no name because they are none, or another's. Whoever asks for a name hears of them, too.
+    "lash_host_event_subscriptions_damaged": f"""
+CREATE INDEX IF NOT EXISTS lash_host_event_subscriptions_damaged ON host_event_trigger_subscriptions (subscription_id)
+WHERE {_DAMAGED}
+""",
     # A damaged record must not keep the file from being opened, nor another program from writing one.
-    "lash_host_event_subscriptions_name": """
-CREATE INDEX IF NOT EXISTS lash_host_event_subscriptions_name ON host_event_trigger_subscriptions
-(CASE WHEN json_valid(record_json) THEN json_extract(record_json, '$.name') END)
+    "lash_host_event_subscriptions_name": f"""
+CREATE INDEX IF NOT EXISTS lash_host_event_subscriptions_name ON host_event_trigger_subscriptions ({_NAME})
 """,
 }
 
@@ -69,7 +79,11 @@ _CONDITIONS: Final[Mapping[str, str]] = {
     "source_type": "source_type = ?",
     "source_key": "source_key = ?",
     "enabled": "enabled = ?",
-    "name": "CASE WHEN json_valid(record_json) THEN json_extract(record_json, '$.name') END = ?",
+    # In two parts, each through its index.
+    "name": f"""subscription_id IN (
+        SELECT subscription_id FROM host_event_trigger_subscriptions WHERE {_NAME} = ?
+        UNION ALL SELECT subscription_id FROM host_event_trigger_subscriptions WHERE {_DAMAGED}
+    )""",
 }
 # The column decides what is reserved. So a record that is no JSON can be cancelled, and keeps no other from that; it
 # stays as it is, for whoever repairs it.
@@ -94,7 +108,7 @@ def prepare_registration(draft: TriggerSubscriptionDraft) -> Plan:
 def registered(result: PlanResult) -> TriggerSubscriptionRecord:
     """The subscription that a plan of `prepare_registration` has registered."""
     ((subscription_id, text),) = result.rows[0]
-    return stored_subscription(subscription_id, text)
+    return subscription_of(subscription_id, text)
 
 
 def read_subscriptions(
@@ -105,7 +119,15 @@ def read_subscriptions(
     where = " AND ".join(_CONDITIONS[field] for field in asked)
     statement = f"{_LIST} WHERE {where}{_ORDER}" if where else f"{_LIST}{_ORDER}"
     rows: Any = connection.execute(statement, tuple(asked.values()))
-    return [record for row in rows if wanted.matches(record := stored_subscription(*row))]
+    return [record for row in rows if wanted.matches(record := subscription_of(*row))]
+
+
+def subscription_of(subscription_id: str, text: str) -> TriggerSubscriptionRecord:
+    """The subscription of a row. Raises StoreCorrupt if it cannot be read, or is another one."""
+    record = stored_subscription(subscription_id, text)
+    if record.subscription_id != subscription_id:
+        raise StoreCorrupt("trigger subscription", subscription_id)
+    return record
 
 
 def cancel_step(session_id: str, handle: str | None) -> Step:

@@ -26,13 +26,19 @@ CREATE TABLE IF NOT EXISTS process_wake_acks (
 }
 
 _ACKNOWLEDGE: Final = "INSERT OR IGNORE INTO process_wake_acks (process_id, sequence) VALUES (?1, ?2)"
-# Only the types that may wake are looked at, through their index: most events of a log are of other types. What is no
-# JSON comes along, so that reading it says so.
+# Only the types that may wake are looked at, through their index: most events of a log are of other types. Left out is
+# what says itself that it does not wake: the event of its row, with semantics and no wake in them. All else is decoded,
+# so that damage is found.
 _WAKES_AFTER: Final = """
 SELECT event.sequence, event.event_json
 FROM json_each(?3) AS waking CROSS JOIN process_events AS event
 WHERE event.process_id = ?1 AND event.event_type = waking.value AND event.sequence > ?2
-    AND CASE WHEN json_valid(event.event_json) THEN event.event_json ->> '$.semantics.wake' IS NOT NULL ELSE true END
+    AND CASE WHEN json_valid(event.event_json) THEN
+        event.event_json ->> '$.semantics.wake' IS NOT NULL
+        OR json_type(event.event_json, '$.semantics') IS NOT 'object'
+        OR (event.event_json ->> '$.process_id', event.event_json ->> '$.sequence')
+            IS NOT (event.process_id, event.sequence)
+        ELSE true END
     AND NOT EXISTS (
         SELECT 1 FROM process_wake_acks AS ack
         WHERE ack.process_id = event.process_id AND ack.sequence = event.sequence
@@ -52,4 +58,5 @@ def read_wakes_after(connection: "apsw.Connection", process_id: str, after_seque
     record = processes.read_process(connection, process_id)
     waking = sorted({declared.name for declared in record.event_types if declared.semantics.wake is not None})
     rows = connection.execute(_WAKES_AFTER, (process_id, after_sequence, msgspec.json.encode(waking).decode()))
-    return [event_of(process_id, *row) for row in rows]
+    events = [event_of(process_id, *row) for row in rows]
+    return [event for event in events if event.semantics.wake is not None]

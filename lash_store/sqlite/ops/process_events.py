@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from lash_store.errors import InvalidRecord, StoreCorrupt
+from lash_store.errors import InvalidRecord, StoreCorrupt, UndeclaredProcessEvent
 from lash_store.records.process import ProcessRecord
 from lash_store.records.process_event import ProcessEvent
 from lash_store.records.process_lease import ProcessLease
@@ -18,7 +18,7 @@ from lash_store.records.process_output import ProcessTerminalStatus
 from lash_store.rules.process_append import EventDraft
 from lash_store.rules.process_definition import ProcessDefinition
 from lash_store.sqlite.ops import process_leases, processes
-from lash_store.sqlite.ops.texts import column_text, texts_read
+from lash_store.sqlite.ops.texts import column_text, readable
 from lash_store.sqlite.plan import Expect, Otherwise, Plan, PlanResult, Step
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class EndedProcess(NamedTuple):
 
     def record(self) -> ProcessRecord:
         """The record. Raises StoreCorrupt."""
-        with texts_read("process", self.process_id):
+        with readable("process", self.process_id):
             status, text = self.status.decode(), self.text.decode()
         return processes.record_of(self.process_id, status, text)
 
@@ -169,7 +169,7 @@ def prepare_append(definition: ProcessDefinition, draft: EventDraft, lease: Proc
     Its guards fail if the process is not as `definition` says, or has ended and the draft would end it.
     """
     steps = []
-    process_id, requested = definition.record.id, draft.requested
+    process_id, requested = definition.process_id, draft.requested
     if requested.replay_key is not None:
         key = (process_id, requested.replay_key)
         steps.append(Step(_BY_KEY, key, expect=Expect.NO_ROW, otherwise=Otherwise.STOP))
@@ -182,7 +182,7 @@ def append_steps(definition: ProcessDefinition, draft: EventDraft) -> list[Step]
     """The steps of `prepare_append` that write; a replay key that is used violates a constraint."""
     requested = draft.requested
     values = (
-        definition.record.id,
+        definition.process_id,
         draft.declared.name,
         requested.payload_hash,
         requested.replay_key,
@@ -227,11 +227,20 @@ def read_events_after(connection: "apsw.Connection", process_id: str, after_sequ
 
 
 def read_first_of_type(connection: "apsw.Connection", awaited: AwaitedEvent) -> ProcessEvent | None:
-    """The awaited event, if it is there. Raises UnknownProcess, InvalidRecord for what is no type, StoreCorrupt."""
+    """The awaited event, if it is there.
+
+    Raises UnknownProcess, UndeclaredProcessEvent if it can never be there, InvalidRecord for what is no type,
+    StoreCorrupt.
+    """
     processes.require_process(connection, awaited.process_id)
     column_text("process event", "event_type", awaited.event_type)
     row = connection.execute(_FIRST_OF_TYPE, awaited).fetchone()
-    return None if row is None else event_of(awaited.process_id, *row)
+    if row is not None:
+        return event_of(awaited.process_id, *row)
+    record = processes.read_process(connection, awaited.process_id)
+    if all(declared.name != awaited.event_type for declared in record.event_types):
+        raise UndeclaredProcessEvent(awaited.process_id, awaited.event_type)
+    return None
 
 
 def look_for_events(
@@ -262,7 +271,7 @@ def event_of(process_id: str, sequence: int, event_json: str | bytes) -> Process
 
 
 def _process_step(definition: ProcessDefinition, status: ProcessTerminalStatus | None) -> Step:
-    key = (definition.record.id, definition.record.registration_hash)
+    key = (definition.process_id, definition.registration_hash)
     if status is None:
         return Step(_TOUCH, key, expect=1)
     return Step(_END, (*key, status.label, status.to_json().decode()), expect=1, rows=True)

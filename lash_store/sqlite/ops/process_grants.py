@@ -11,6 +11,8 @@ from lash_store.records.process_grant import (
     ProcessHandleGrantEntry,
 )
 from lash_store.sqlite.ops import processes
+from lash_store.sqlite.ops.arguments import record_of
+from lash_store.sqlite.ops.texts import column_text
 from lash_store.sqlite.plan import Plan, Step
 
 if TYPE_CHECKING:
@@ -74,12 +76,19 @@ WHERE grants.scope_id = ?1 AND grants.process_id = ?2
 """
 _OF_PROCESS: Final = "SELECT session_id, scope_id, descriptor_json FROM process_handle_grants WHERE process_id = ?1"
 _GRANTED: Final = "granted "
+_SCOPE: Final = ProcessScope.__name__
 _FIRST_LIMIT: Final = 64
 
 
 def prepare_grant(scope: ProcessScope, process_id: str, descriptor: ProcessHandleDescriptor) -> Plan:
     """The plan that grants a handle. Raises InvalidRecord or InvalidJsonValue if scope or descriptor are none."""
-    values = (scope.session_id, _scope_key(scope), process_id, descriptor.to_json().decode())
+    scope_key = _scope_key(scope)
+    values = (
+        scope.session_id,
+        scope_key,
+        process_id,
+        record_of(ProcessHandleDescriptor, descriptor).to_json().decode(),
+    )
     return Plan([processes.exists_step(process_id), Step(_GRANT, values, expect=1)])
 
 
@@ -147,7 +156,9 @@ def _has_fewer_handles(connection: "apsw.Connection", scope_id: str) -> bool:
 
 def _scope_key(scope: ProcessScope) -> str:
     """The id of a scope as a key. Raises InvalidRecord for what is no scope."""
-    scope.to_json()
+    column_text(_SCOPE, "session_id", record_of(ProcessScope, scope).session_id)
+    if scope.agent_frame_id is not None:
+        column_text(_SCOPE, "agent_frame_id", scope.agent_frame_id)
     return scope.id
 
 

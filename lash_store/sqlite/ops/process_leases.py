@@ -8,9 +8,17 @@ import secrets
 from collections.abc import Mapping
 from typing import Final
 
-from lash_store.errors import GuardFailed, InvalidRecord, ProcessLeaseConflict, ProcessLeaseLost, StoreError
+from lash_store.errors import (
+    GuardFailed,
+    InvalidRecord,
+    ProcessLeaseConflict,
+    ProcessLeaseLost,
+    StoreCorrupt,
+    StoreError,
+)
 from lash_store.records.process_lease import ProcessLease, ProcessLeaseCompletion
 from lash_store.sqlite.ops import processes
+from lash_store.sqlite.ops.arguments import record_of
 from lash_store.sqlite.ops.integers import COLUMN_MAX, column_integer
 from lash_store.sqlite.ops.texts import column_text
 from lash_store.sqlite.plan import Expect, Plan, PlanResult, Step
@@ -34,6 +42,7 @@ SELECT lease_owner_id, lease_expires_at_ms FROM process_leases
 WHERE process_id = ?1 AND lease_owner_id <> ?2 AND lease_token IS NOT NULL
     AND (lease_expires_at_ms < 0 OR lease_expires_at_ms > lash_now_ms())
 """
+# There is no token larger than 2^64 - 1, which the column shows as -1; no number of claims leads there, nor to a text.
 _CLAIM: Final = """
 WITH now (ms) AS MATERIALIZED (SELECT lash_now_ms())
 INSERT INTO process_leases (
@@ -48,6 +57,7 @@ SET lease_owner_id = excluded.lease_owner_id,
     END,
     lease_claimed_at_ms = excluded.lease_claimed_at_ms,
     lease_expires_at_ms = excluded.lease_expires_at_ms
+WHERE typeof(lease_fencing_token) = 'integer' AND lease_fencing_token <> -1
 RETURNING lease_fencing_token, lease_claimed_at_ms, lease_expires_at_ms
 """
 _RENEW: Final = """
@@ -70,6 +80,7 @@ WHERE process_id = ?1 AND lease_token = ?2
 _KIND: Final = ProcessLease.__name__
 _LEASE: Final = "process lease"
 _FREE: Final = "free process"
+_COUNTED: Final = "fencing token"
 _UNSIGNED: Final = 2**64
 
 
@@ -86,7 +97,7 @@ def prepare_claim(process_id: str, owner_id: str, token: str, ttl_ms: int) -> Pl
         [
             processes.exists_step(process_id),
             Step(_HELD_BY_OTHER, (process_id, owner_id), expect=Expect.NO_ROW, name=_FREE),
-            Step(_CLAIM, (process_id, owner_id, token, ttl_ms), expect=1, rows=True),
+            Step(_CLAIM, (process_id, owner_id, token, ttl_ms), expect=1, rows=True, name=_COUNTED),
         ]
     )
 
@@ -107,7 +118,8 @@ def claimed(process_id: str, owner_id: str, token: str, result: PlanResult) -> P
 def prepare_renewal(lease: ProcessLease, ttl_ms: int) -> Plan:
     """The plan that renews a lease. Raises InvalidRecord for what no lease holds."""
     column_integer(_KIND, "lease_ttl_ms", ttl_ms)
-    return Plan([Step(_RENEW, (*_held(lease.process_id, lease), ttl_ms), expect=1, rows=True, name=_LEASE)])
+    process_id = record_of(ProcessLease, lease).process_id
+    return Plan([Step(_RENEW, (*_held(process_id, lease), ttl_ms), expect=1, rows=True, name=_LEASE)])
 
 
 def renewed_until(result: PlanResult) -> int:
@@ -122,8 +134,8 @@ def held_step(process_id: str, lease: ProcessLease) -> Step:
 
 
 def prepare_completion(completion: ProcessLeaseCompletion) -> Plan:
-    """The plan that releases a lease, if it is still that one."""
-    process_id = processes.process_key(completion.process_id)
+    """The plan that releases a lease, if it is still that one. Raises InvalidRecord for what no lease holds."""
+    process_id = processes.process_key(record_of(ProcessLeaseCompletion, completion).process_id)
     return Plan([Step(_COMPLETE, (process_id, column_text(_KIND, "lease_token", completion.lease_token)))])
 
 
@@ -133,13 +145,17 @@ def refusal(process_id: str, failed: GuardFailed) -> StoreError | None:
         return ProcessLeaseLost(process_id)
     if failed.name == _FREE and failed.row is not None:
         owner_id, expires_at_ms = failed.row
+        if type(owner_id) is not str or type(expires_at_ms) is not int:
+            return StoreCorrupt(_LEASE, process_id)
         return ProcessLeaseConflict(process_id, owner_id, _unsigned(expires_at_ms))
+    if failed.name == _COUNTED:
+        return StoreCorrupt(_LEASE, process_id)
     return None
 
 
 def _held(process_id: str, lease: ProcessLease) -> tuple[str, str, str, int]:
     """The values of `_HELD`. Raises InvalidRecord for what no lease holds."""
-    fencing_token = lease.fencing_token
+    fencing_token = record_of(ProcessLease, lease).fencing_token
     if type(fencing_token) is not int or not 0 <= fencing_token < _UNSIGNED:
         raise InvalidRecord(_KIND, "$.fencing_token", f"expected an integer 0 ... 2^64-1, got {fencing_token!r}")
     token, owner = column_text(_KIND, "lease_token", lease.lease_token), column_text(_KIND, "owner_id", lease.owner_id)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from lash_store.errors import ProcessRegistryError
 from lash_store.records.process_event import ProcessEventAppendRequest
 from lash_store.records.process_grant import ProcessSessionDeleteReport
 from lash_store.rules.process_append import (
@@ -59,19 +60,23 @@ WHERE (SELECT count(*) FROM orphan) = json_array_length(?2)
 _HANDLES: Final = "SELECT count(*) FROM process_handle_grants WHERE session_id = ?1"
 _REVOKE: Final = "DELETE FROM process_handle_grants WHERE session_id = ?1"
 
+SAME_LEFT_BEHIND: Final = "same left behind"
+"""The guard that fails when somebody has granted or revoked a handle, started or ended a process since."""
+
 
 class Orphan(NamedTuple):
-    """A running process that nobody can address once the session is gone; `draft` is None if it was asked already."""
+    """A running process that nobody can address once the session is gone, and the cancel request for it.
+
+    `draft` is None if it was asked already, or refuses to be, for `refusal`.
+    """
 
     definition: ProcessDefinition
     draft: EventDraft | None
+    refusal: ProcessRegistryError | None = None
 
 
 def read_orphans(connection: "apsw.Connection", session_id: str, cancel_reason: str) -> list[Orphan]:
-    """What the session would leave behind, with cancel requests ready.
-
-    Raises StoreCorrupt, and the refusals of `prepare_process_event_append` for a process that cannot be asked.
-    """
+    """What the session would leave behind, with cancel requests ready. Raises StoreCorrupt."""
     left = {process_id for process_id, alone in connection.execute(_RUNNING, (session_id,)) if alone}
     return [_orphan(connection, process_id, cancel_reason) for process_id in sorted(left)]
 
@@ -86,7 +91,8 @@ def require_readable(connection: "apsw.Connection", session_id: str) -> None:
 def prepare_session_delete(session_id: str, orphans: Collection[Orphan] | None) -> Plan:
     """The plan that revokes all handles of a session, and appends cancel requests if `orphans` are given.
 
-    It fails if what is left behind are not the `orphans`, or if one of them was asked in the meantime.
+    It fails if what is left behind are not the `orphans` (SAME_LEFT_BEHIND), or if one of them was asked in the
+    meantime.
     """
     steps = [
         Step(_RUNNING, (session_id,), rows=True),
@@ -94,11 +100,11 @@ def prepare_session_delete(session_id: str, orphans: Collection[Orphan] | None) 
         Step(_REVOKE, (session_id,)),
     ]
     if orphans is not None:
-        left = msgspec.json.encode([orphan.definition.record.id for orphan in orphans]).decode()
-        steps.insert(0, Step(_SAME_LEFT, (session_id, left), expect=Expect.ROW))
-        for definition, draft in orphans:
-            if draft is not None:
-                steps += process_events.append_steps(definition, draft)
+        left = msgspec.json.encode([orphan.definition.process_id for orphan in orphans]).decode()
+        steps.insert(0, Step(_SAME_LEFT, (session_id, left), expect=Expect.ROW, name=SAME_LEFT_BEHIND))
+        for orphan in orphans:
+            if orphan.draft is not None:
+                steps += process_events.append_steps(orphan.definition, orphan.draft)
     return Plan(steps)
 
 
@@ -119,6 +125,9 @@ def _orphan(connection: "apsw.Connection", process_id: str, cancel_reason: str) 
     requested = requested_event(request)
     found = process_events.find_replay(connection, process_id, requested.replay_key)
     definition = ProcessDefinition(found.record)
-    if prepare_process_event_append(found.record, request, 0, found.lookup, 0).replayed:
-        return Orphan(definition, None)
-    return Orphan(definition, draft_event(definition, requested))
+    try:
+        if prepare_process_event_append(found.record, request, 0, found.lookup, 0).replayed:
+            return Orphan(definition, None)
+        return Orphan(definition, draft_event(definition, requested))
+    except ProcessRegistryError as refusal:
+        return Orphan(definition, None, refusal)

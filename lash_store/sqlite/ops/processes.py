@@ -4,11 +4,16 @@ Records are changed in place, in SQL: nothing read before can be out of date, ke
 numbers stay as they were written.
 """
 
+import secrets
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
 from lash_store.errors import InvalidRecord, ProcessRegistrationConflict, StoreCorrupt, UnknownProcess
+from lash_store.records import json_text
+from lash_store.records.layout import Unfit
 from lash_store.records.process import ProcessExternalRef, ProcessRecord, ProcessRegistration
+from lash_store.records.record import raise_public
+from lash_store.sqlite.ops.arguments import record_of as argument
 from lash_store.sqlite.ops.texts import column_text
 from lash_store.sqlite.plan import Expect, Otherwise, Plan, PlanResult, Step
 
@@ -48,22 +53,24 @@ RETURNING process_id, status, record_json
 _RUNNING: Final = """
 SELECT process_id, status, record_json FROM processes WHERE status = 'running' ORDER BY process_id
 """
-# Reference and status are put in anew at the end, which is where they stand; what else is there keeps its place.
+# The reference stands before the status, and unknown keys behind both, but JSON functions put a new key at the end. So
+# the mark ?3, a text that is nowhere else, takes the place of the status, and the two then take that of the mark.
 _SET_EXTERNAL_REF: Final = """
 WITH now (ms) AS MATERIALIZED (SELECT lash_now_ms())
 UPDATE processes
 SET updated_at_ms = now.ms,
-    record_json = json_set(
-        json_remove(record_json, '$.external_ref', '$.status'),
-        '$.updated_at_ms', now.ms,
-        '$.external_ref', json(?2),
-        '$.status', json(coalesce(record_json -> '$.status', '{"state":"running"}'))
+    record_json = replace(
+        json_set(json_remove(record_json, '$.external_ref'), '$.updated_at_ms', now.ms, '$.status', ?3),
+        '"status":"' || ?3 || '"',
+        '"external_ref":' || ?2 || ',"status":' || coalesce(record_json -> '$.status', '{"state":"running"}')
     )
 FROM now
 WHERE process_id = ?1
 RETURNING process_id, status, record_json
 """
 _EXISTS: Final = "SELECT 1 FROM processes WHERE process_id = ?1"
+# What a record says of its process is the registry's to say, whoever else has put such a key into a registration.
+_OWN_KEYS: Final = frozenset(ProcessRecord.__struct_fields__) - {"other_keys"}
 
 
 def prepare_registration(registration: ProcessRegistration, registration_hash: str) -> Plan:
@@ -77,7 +84,7 @@ def prepare_registration(registration: ProcessRegistration, registration_hash: s
         input=registration.input,
         event_types=registration.event_types,
         provenance=registration.provenance,
-        other_keys=registration.other_keys,
+        other_keys={key: value for key, value in (registration.other_keys or {}).items() if key not in _OWN_KEYS},
     )
     provenance = registration.provenance
     values = (
@@ -111,7 +118,12 @@ def registered(result: PlanResult, registration_hash: str) -> ProcessRecord:
 
 def prepare_external_ref(process_id: str, external_ref: ProcessExternalRef) -> Plan:
     """The plan that sets an external reference. Raises InvalidRecord or InvalidJsonValue if it has no stored form."""
-    values = (process_id, external_ref.to_json().decode())
+    text = argument(ProcessExternalRef, external_ref).to_json()
+    try:
+        json_text.require_depth(b"[%b]" % text)  # in the record it lies one level deeper
+    except Unfit as unfit:
+        raise_public(ProcessExternalRef.__name__, unfit)
+    values = (process_id, text.decode(), secrets.token_hex(16))
     return Plan([exists_step(process_id), Step(_SET_EXTERNAL_REF, values, expect=1, rows=True)])
 
 

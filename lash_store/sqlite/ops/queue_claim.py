@@ -12,7 +12,8 @@ from typing import Final
 import msgspec
 
 from lash_store.errors import GuardFailed, InvalidRecord, QueuedWorkClaimExpired
-from lash_store.records.queue import QueuedWorkClaim, QueuedWorkClaimBoundary
+from lash_store.records.queue import QueuedWorkBatch, QueuedWorkClaim, QueuedWorkClaimBoundary
+from lash_store.sqlite.ops.arguments import records_of
 from lash_store.sqlite.ops.integers import column_integer
 from lash_store.sqlite.ops.queue_rows import BATCH_COLUMNS, ITEM_COLUMNS, read_batches
 from lash_store.sqlite.ops.texts import column_text, column_texts
@@ -121,7 +122,8 @@ UPDATE queued_work_batches SET claim_id = NULL, claim_owner_id = NULL, claim_tok
     claim_claimed_at_ms = 0, claim_expires_at_ms = 0
 WHERE {held}
 """.replace("{held}", _HELD)
-# Nobody has seen this claim, so its fencing token can be given out again. (An expired claim that it took over is gone.)
+# Nobody has seen this claim, so its fencing token can be given out again. An expired claim that it took over is gone,
+# as if the rows had been claimed and given back: what it held is not known any more.
 _UNDO: Final = """
 UPDATE queued_work_batches SET claim_id = NULL, claim_owner_id = NULL, claim_token = NULL,
     claim_claimed_at_ms = 0, claim_expires_at_ms = 0, claim_fencing_token = claim_fencing_token - 1
@@ -194,6 +196,7 @@ def prepare_renewal(claim: QueuedWorkClaim, lease_ttl_ms: int) -> Plan:
     Raises InvalidRecord, and QueuedWorkClaimExpired for a claim without batches, which there never was.
     """
     held = _held(claim)
+    records_of(QueuedWorkBatch, claim.batches)
     ttl = column_integer(_KIND, "lease_ttl_ms", lease_ttl_ms)
     if not claim.batches:
         raise renewal_error(claim)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from lash_store.sqlite.ops.texts import column_texts, texts_read
+from lash_store.sqlite.ops.texts import column_texts, readable
 from lash_store.sqlite.plan import Plan, Step
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def prepare_remove_tombstoned(found: "Sequence[int]") -> Plan:
 
 def read_old_receipts(connection: "apsw.Connection", older_than_epoch_ms: int, keep_latest: int) -> list[Any]:
     """A slice of the keys of receipts that are older and not among the latest."""
-    with texts_read("turn commit", "runtime_turn_commits"):
+    with readable("turn commit", "runtime_turn_commits"):
         return connection.execute(_OLD_RECEIPTS, (older_than_epoch_ms, keep_latest, SLICE_ROWS)).fetchall()
 
 

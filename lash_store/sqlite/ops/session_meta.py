@@ -2,13 +2,12 @@
 
 from typing import TYPE_CHECKING, Any, Final
 
-from lash_store.errors import InvalidRecord, StoreCorrupt
 from lash_store.records import node_text
 from lash_store.records.record import read_json
 from lash_store.records.session_meta import SessionMeta, SessionPickerInfo, SessionRelation, SessionRelationRoot
 from lash_store.rules.picker import first_text
 from lash_store.sqlite.ops.arguments import record_of
-from lash_store.sqlite.ops.texts import texts_read
+from lash_store.sqlite.ops.texts import readable
 from lash_store.sqlite.plan import Step
 
 if TYPE_CHECKING:
@@ -17,7 +16,8 @@ if TYPE_CHECKING:
 # Of the messages, a list of sessions wants the number and the first. The index is an addition of this package, and kept
 # up by whoever writes. A node that is no JSON is in it too, so that it is met, not passed over.
 _IS_USER_MESSAGE: Final = """tombstoned = 0 AND
-CASE WHEN json_valid(node_json) THEN node_json ->> '$.event.Conversation.role' IS 'User' ELSE 1 END"""
+CASE WHEN json_valid(node_json)
+    THEN node_json ->> '$.event.Conversation.role' IS 'User' AND node_json ->> '$.kind' IS 'event' ELSE 1 END"""
 
 TABLES: Final = {
     "session_meta": """
@@ -47,7 +47,7 @@ _REPLACE: Final = f"""{_INSERT}ON CONFLICT (singleton) DO UPDATE SET
 _INSERT_IF_NONE: Final = f"{_INSERT}ON CONFLICT (singleton) DO NOTHING"
 _COUNT_USER_MESSAGES: Final = f"SELECT count(*) FROM graph_nodes WHERE {_IS_USER_MESSAGE}"
 _FIRST_USER_MESSAGE: Final = f"""
-SELECT node_id, node_json FROM graph_nodes WHERE {_IS_USER_MESSAGE} ORDER BY seq LIMIT 1
+SELECT node_id, CAST(node_json AS BLOB) FROM graph_nodes WHERE {_IS_USER_MESSAGE} ORDER BY seq LIMIT 1
 """
 
 
@@ -68,16 +68,14 @@ def read_meta(connection: "apsw.Connection") -> SessionMeta | None:
         return None
     session_id, session_name, created_at, model, cwd, relation_json = rows[0]
     meta = SessionMeta(session_id, session_name, created_at, model, cwd, _relation(session_id, relation_json))
-    try:
+    with readable("session meta", "session_meta"):
         meta.to_json()  # checks every field
-    except InvalidRecord as damage:
-        raise StoreCorrupt("session meta", "session_meta") from damage
     return meta
 
 
 def read_named_session(connection: "apsw.Connection") -> str | None:
     """The session that the row is of, whatever else it says; None without a row. Raises StoreCorrupt."""
-    with texts_read("session meta", "session_meta"):
+    with readable("session meta", "session_meta"):
         rows: list[tuple[Any, ...]] = connection.execute(_READ_SESSION).fetchall()
     return rows[0][0] if rows else None
 
@@ -103,7 +101,5 @@ def _values(meta: SessionMeta) -> tuple[str | None, ...]:
 def _relation(session_id: str, relation_json: str | None) -> SessionRelation:
     if relation_json is None:
         return SessionRelationRoot()
-    try:
+    with readable("session relation", session_id):
         return read_json(SessionRelation, relation_json)  # type: ignore[no-any-return]
-    except InvalidRecord as damage:
-        raise StoreCorrupt("session relation", session_id) from damage

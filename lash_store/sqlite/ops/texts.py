@@ -1,4 +1,4 @@
-"""Texts in columns: what UTF-8 cannot hold is refused on the way in, and is damage on the way out."""
+"""What lies in columns: a text that UTF-8 cannot hold is refused on the way in, and is damage on the way out."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -25,9 +25,9 @@ def column_texts(kind: str, field: str, values: Iterable[str]) -> list[str]:
 
 
 @contextmanager
-def texts_read(kind: str, key: str) -> Iterator[None]:
-    """Raise StoreCorrupt(kind, key) if rows that are read in the block hold a text which is no UTF-8."""
+def readable(kind: str, key: str) -> Iterator[None]:
+    """Raise StoreCorrupt(kind, key) if a row that is read in the block holds no UTF-8 text, or no record."""
     try:
         yield
-    except UnicodeDecodeError as damage:
+    except (InvalidRecord, UnicodeDecodeError) as damage:
         raise StoreCorrupt(kind, key) from damage

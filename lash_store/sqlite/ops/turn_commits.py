@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING, Any, Final
 
 from lash_store.codecs.checkpoint import EncodedCheckpoint
-from lash_store.errors import InvalidRecord, RuntimeTurnCommitConflict, StoreCorrupt
+from lash_store.errors import RuntimeTurnCommitConflict
 from lash_store.records.commit import RuntimeTurnCommitStamp
 from lash_store.records.commit_result import RuntimeCommitResult
+from lash_store.sqlite.ops.texts import readable
 from lash_store.sqlite.plan import Expect, Otherwise, Step
 
 if TYPE_CHECKING:
@@ -59,7 +60,5 @@ def insert_step(stamp: RuntimeTurnCommitStamp, checkpoint: EncodedCheckpoint) ->
 
 
 def _result(session_id: str, turn_id: str, result_json: bytes) -> RuntimeCommitResult:
-    try:
+    with readable("turn commit result", f"{session_id}/{turn_id}"):
         return RuntimeCommitResult.from_json(result_json)
-    except InvalidRecord as damage:
-        raise StoreCorrupt("turn commit result", f"{session_id}/{turn_id}") from damage

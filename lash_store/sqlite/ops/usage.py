@@ -80,13 +80,14 @@ WHERE seq > coalesce((SELECT max(last_seq) FROM lash_usage_totals), 0) AND NOT (
     AND typeof(input_tokens) = 'integer' AND typeof(output_tokens) = 'integer'
     AND typeof(cached_input_tokens) = 'integer' AND typeof(reasoning_tokens) = 'integer')
 """
+# As `lash_store.rules.usage` merges. (No sum of two counters overflows: see _IS_TOO_MUCH.)
 _MERGE: Final = f"""
 INSERT INTO lash_usage_totals (source, model, first_seq, last_seq, {_COUNTERS})
 SELECT source, model, min(seq), (SELECT max(seq) FROM usage_deltas),
     sum(input_tokens), sum(output_tokens), sum(cached_input_tokens), sum(reasoning_tokens)
 FROM usage_deltas
 WHERE seq > coalesce((SELECT max(last_seq) FROM lash_usage_totals), 0)
-    AND (input_tokens <> 0 OR output_tokens <> 0 OR cached_input_tokens <> 0 OR reasoning_tokens <> 0)
+    AND (input_tokens + output_tokens <> -reasoning_tokens OR cached_input_tokens <> 0)
 GROUP BY source, model
 ON CONFLICT (source, model) DO UPDATE SET
     last_seq = excluded.last_seq,

@@ -1,6 +1,6 @@
 """`ProcessCancellation`: what a session may ask to end (process specification 4.12)."""
 
-from lash_store.errors import ProcessNotVisible, UnknownProcess
+from lash_store.errors import ProcessCancelRefused, ProcessNotVisible, ProcessRegistryError, UnknownProcess
 from lash_store.records.process import ProcessScope
 from lash_store.records.process_event import ProcessEventAppendRequest
 from lash_store.records.process_work import ProcessCancelSummary
@@ -27,12 +27,23 @@ class ProcessCancellation:
         return await self._ask(process_id, reason)
 
     async def cancel_all(self, session_id: str, reason: str | None = None) -> list[ProcessCancelSummary]:
-        """Ask all that have not ended, in the order of the session's handles. Raises what `append_event` raises.
+        """Ask all that have not ended, in the order of the session's handles.
 
-        One that ends meanwhile is asked all the same: a request harms no one.
+        One that ends meanwhile is asked all the same: a request harms no one. Raises ProcessCancelRefused, when all
+        others were asked, if a process refuses the request; else as `list_live_handle_grants` and `append_event`.
         """
         entries = await self._registry.list_live_handle_grants(ProcessScope(session_id))
-        return [await self._ask(record.id, reason) for _, record in entries]
+        summaries: list[ProcessCancelSummary] = []
+        refusals: dict[str, ProcessRegistryError] = {}
+        for _, record in entries:
+            try:
+                summaries.append(await self._ask(record.id, reason))
+            except ProcessRegistryError as refusal:
+                refusals[record.id] = refusal
+        if refusals:
+            reasons = {process_id: str(refusal) for process_id, refusal in refusals.items()}
+            raise ProcessCancelRefused(session_id, reasons, summaries) from next(iter(refusals.values()))
+        return summaries
 
     async def _ask(self, process_id: str, reason: str | None) -> ProcessCancelSummary:
         await self._registry.append_event(process_id, ProcessEventAppendRequest.cancel_requested(process_id, reason))

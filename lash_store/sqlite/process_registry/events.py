@@ -33,8 +33,9 @@ class EventOperations(RegistryHandle):
 
         The event's time is that of the clock under the write lock. Raises UnknownProcess, ProcessReplayKeyConflict,
         UndeclaredProcessEvent, ProcessReplayKeyRequired, InvalidProcessPayload, SelectorMismatch,
-        ProcessAlreadyTerminal, MissingWakeTarget, InvalidJsonValue, StoreCorrupt. One transaction: the event, and the
-        status if it ends the process. A replay writes nothing, unless its process lacks the status that it should have.
+        ProcessAlreadyTerminal, MissingWakeTarget, InvalidRecord, InvalidJsonValue, StoreCorrupt. One transaction: the
+        event, and the status if it ends the process. A replay writes nothing, unless its process lacks the status that
+        it should have.
         """
         prepared, _ = await self._append(process_id, request, None)
         return ProcessEventAppendResult(prepared.event, prepared.wake_delivery)
@@ -89,6 +90,8 @@ class EventOperations(RegistryHandle):
         it holds. Where that fails, or something is refused, the file is asked how things stand: it alone decides.
         """
         requested = requested_event(request)
+        if type(process_id) is not str:
+            process_id = processes.process_key(process_id)
         seen: ProcessRecord | None = None
         while True:
             definition = self._definitions.get(process_id)
@@ -106,12 +109,13 @@ class EventOperations(RegistryHandle):
                 return await self._replayed(found.record, prepared), None
             if found.record == seen:  # and yet the plan does not find in it what was read
                 raise StoreCorrupt("process", process_id)
-            seen = self._remember(found.record).record
+            seen = found.record
+            self._remember(seen)
 
     async def _append_draft(
         self, definition: ProcessDefinition, draft: EventDraft, lease: ProcessLease | None
     ) -> tuple[PreparedProcessEventAppend, ProcessRecord | None]:
-        process_id = definition.record.id
+        process_id = definition.process_id
         result = await self._run_on(process_events.prepare_append(definition, draft, lease), (process_id,))
         done = process_events.appended(result)
         if done is not None:
@@ -121,9 +125,10 @@ class EventOperations(RegistryHandle):
             return finished(definition, draft, done.sequence, done.occurred_at_ms), done.record
         payload_hash, event = process_events.replayed_event(process_id, result)
         if event.semantics.terminal is None:
-            return replayed(definition.record, draft.requested, payload_hash, event), None
+            return replayed(definition, draft.requested, payload_hash, event, is_terminal=False), None
         record = await self._read(partial(processes.read_process, process_id=process_id))
-        return await self._replayed(record, replayed(record, draft.requested, payload_hash, event)), None
+        prepared = replayed(definition, draft.requested, payload_hash, event, is_terminal=record.is_terminal)
+        return await self._replayed(record, prepared), None
 
     async def _replayed(
         self, record: ProcessRecord, prepared: PreparedProcessEventAppend

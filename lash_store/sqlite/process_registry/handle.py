@@ -40,15 +40,13 @@ class RegistryHandle(StoreHandle):
         self._ends.close()
         await super().close()
 
-    def _remember(self, record: ProcessRecord) -> ProcessDefinition:
-        """The definition of a process that was just read. Plans check that it still holds, so it may be kept."""
-        definition = ProcessDefinition(record)
+    def _remember(self, record: ProcessRecord) -> None:
+        """Keep the definition of a process that was just read: plans check that it still holds."""
         definitions = self._definitions
         definitions.pop(record.id, None)
-        definitions[record.id] = definition
+        definitions[record.id] = ProcessDefinition(record)
         if len(definitions) > _MOST_DEFINITIONS:
             del definitions[next(iter(definitions))]
-        return definition
 
     def _tell(self) -> None:
         """Wake those who wait for what was committed just now."""

@@ -17,9 +17,12 @@ class LeaseOperations(RegistryHandle):
     async def claim_process_lease(self, process_id: str, owner_id: str, lease_ttl_ms: int) -> ProcessLease:
         """Claim a process for `lease_ttl_ms` from now, with a fencing token larger than all before.
 
-        The owner of a live lease may claim again, which ends the lease it has. Raises UnknownProcess,
-        ProcessLeaseConflict while another owner's lease lives, InvalidRecord for a time to live outside 0 ... 2^63-1.
-        One transaction; if it is cancelled, and has claimed the process all the same, another one releases it.
+        The owner of a live lease may claim again, which ends the lease it has. An ended process can be claimed, too:
+        look at `get_process` after claiming, before any work.
+
+        Raises UnknownProcess, ProcessLeaseConflict while another owner's lease lives, InvalidRecord for a time to live
+        outside 0 ... 2^63-1, StoreCorrupt for a damaged lease. One transaction; if it is cancelled, and has claimed the
+        process all the same, another one releases it.
         """
         token = process_leases.new_token()
         try:
@@ -35,7 +38,7 @@ class LeaseOperations(RegistryHandle):
         """The lease with the expiry set to `lease_ttl_ms` from now, which may be earlier than it was.
 
         Raises ProcessLeaseLost if it is not the live lease on its process (any more), InvalidRecord for a time to live
-        outside 0 ... 2^63-1. One transaction.
+        outside 0 ... 2^63-1, or what is no lease. One transaction.
         """
         try:
             result = await self._run(process_leases.prepare_renewal(lease, lease_ttl_ms))
@@ -44,7 +47,10 @@ class LeaseOperations(RegistryHandle):
         return msgspec.structs.replace(lease, expires_at_epoch_ms=process_leases.renewed_until(result))
 
     async def complete_process_lease(self, completion: ProcessLeaseCompletion) -> None:
-        """Release a lease; nothing happens if it is not there any more. Its expiry does not matter."""
+        """Release a lease; nothing happens if it is not there any more. Its expiry does not matter.
+
+        Raises InvalidRecord for what is no completion. One transaction.
+        """
         await self._run(process_leases.prepare_completion(completion))
 
     async def _give_up(self, completion: ProcessLeaseCompletion, reason: BaseException) -> None:

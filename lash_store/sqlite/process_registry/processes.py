@@ -15,7 +15,8 @@ class ProcessOperations(RegistryHandle):
     async def register_process(self, registration: ProcessRegistration) -> ProcessRecord:
         """Register a process, once: the same registration again returns the record as it is now.
 
-        The core event types are added where they are not declared. Raises InvalidProcessRegistration,
+        The core event types are added where they are not declared. Keys that a registration does not know stay in the
+        record, but for those that have a meaning there. Raises InvalidProcessRegistration,
         ProcessRegistrationConflict if another content is registered under the id, InvalidRecord or InvalidJsonValue if
         the registration has no stored form, StoreCorrupt. One transaction.
         """
@@ -36,7 +37,8 @@ class ProcessOperations(RegistryHandle):
     async def set_external_ref(self, process_id: str, external_ref: ProcessExternalRef) -> ProcessRecord:
         """Say where a process runs, in place of what was said before, and return its record.
 
-        Raises UnknownProcess, InvalidRecord or InvalidJsonValue, StoreCorrupt. One transaction.
+        Raises UnknownProcess, StoreCorrupt; InvalidRecord or InvalidJsonValue also for a reference that is nested too
+        deeply for the record around it. One transaction.
         """
         plan = processes.prepare_external_ref(process_id, external_ref)
         try:

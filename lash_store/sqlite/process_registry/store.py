@@ -33,7 +33,7 @@ class SqliteProcessRegistry(ProcessOperations, EventOperations, WaitOperations, 
 
     Every operation that writes is one transaction; one that raises has written nothing. All of them raise StoreBusy if
     other processes keep the write lock for 15 s, StoreFull, StoreCorrupt, StoreBackend; StoreClosed after `close`,
-    StoreWrongLoop and StoreForked.
+    StoreWrongLoop and StoreForked. Values without a stored form raise InvalidRecord or InvalidJsonValue.
     """
 
     durability_tier: ClassVar[DurabilityTier] = DurabilityTier.DURABLE
@@ -44,8 +44,8 @@ class SqliteProcessRegistry(ProcessOperations, EventOperations, WaitOperations, 
     ) -> Self:
         """Open the registry at `path`, or create it; its folder must exist.
 
-        `durability`: "normal" survives a crash of the process, "full" also a crash of the machine. Raises
-        UnsupportedSchemaVersion for a database of another kind or version, StoreOpenFailed, NotADatabase, StoreBusy.
+        `durability`: "normal" survives a crash of the process, "full" also a crash of the machine. Raises as
+        `Database.open`, AnotherKindOfDatabase for a database of another kind.
         """
         return cls(await connect(path, SCHEMA, durability=durability, clock=clock), clock)
 

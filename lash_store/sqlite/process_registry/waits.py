@@ -16,7 +16,12 @@ class WaitOperations(RegistryHandle):
     async def wait_event_after(self, process_id: str, event_type: str, after_sequence: int) -> ProcessEvent:
         """The first event of this type with a sequence above `after_sequence`, as soon as there is one.
 
-        Raises UnknownProcess, InvalidRecord for a sequence outside 0 ... 2^63-1, StoreCorrupt, StoreClosed.
+        It does not end with the process, whose log goes on: whoever waits for an event that only a running process
+        appends waits for `await_process` at the same time (two tasks, and `asyncio.wait` with FIRST_COMPLETED), and
+        looks at `events_after` once more if that was first.
+
+        Raises UnknownProcess, UndeclaredProcessEvent for a type that the process has not declared and so never appends,
+        InvalidRecord for a sequence outside 0 ... 2^63-1, StoreCorrupt, StoreClosed.
         """
         column_integer("process event", "after_sequence", after_sequence)
         awaited = AwaitedEvent(process_id, event_type, after_sequence)

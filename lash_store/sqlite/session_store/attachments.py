@@ -12,7 +12,15 @@ from lash_store.sqlite.store_handle import StoreHandle
 
 
 class AttachmentOperations(StoreHandle):
-    """Record an intent, write the bytes, reference them in a commit; sweep what was never committed.
+    """Which session means to keep which attachment. The bytes are the caller's: the store neither keeps nor reads them.
+
+    To keep one: `record_intent`, write the bytes where the intent says, then commit with
+    `RuntimeCommit.with_committed_attachments`. A crash in between leaves bytes that the manifest names.
+
+    To sweep: for each entry of `list_uncommitted`, with a time before which nobody is still under way,
+    `forget_uncommitted` first, and delete the bytes only if it says True. The other way round, a commit in between
+    would refer to bytes that are gone. An id without a row can be committed all the same (misspelt or forgotten, it is
+    not asked about), so whoever comes back to a swept attachment records its intent anew, and writes the bytes anew.
 
     Every operation is one transaction, and raises InvalidRecord for what is no text, or no time 0 ... 2^63-1 ms.
     """
@@ -43,5 +51,10 @@ class AttachmentOperations(StoreHandle):
         return await self._read(partial(attachments.read_uncommitted, older_than_epoch_ms=latest))
 
     async def forget(self, attachment_id: str) -> None:
-        """Delete the row of an attachment, committed or not, if there is one."""
+        """Delete the row of an attachment, committed or not, if there is one; a sweep uses `forget_uncommitted`."""
         await self._run(attachments.prepare_forget(column_text("attachment", "attachment_id", attachment_id)))
+
+    async def forget_uncommitted(self, attachment_id: str) -> bool:
+        """Delete the row of an attachment if it was never committed; whether there was one, whose bytes may go now."""
+        key = column_text("attachment", "attachment_id", attachment_id)
+        return (await self._run(attachments.prepare_forget_uncommitted(key))).changes == 1

@@ -29,7 +29,8 @@ class BlobOperations(StoreHandle):
         """Store `data` as it is under its hex sha256, and return that.
 
         Content that is stored already stays in the form it has, unless that form is damaged: then it is replaced. Until
-        something refers to the blob, a collection removes it. Atomic. Raises InvalidRecord if `data` is no bytes.
+        something refers to the blob, a collection removes it. Atomic; the replacement is a second transaction. Raises
+        InvalidRecord if `data` is no bytes.
         """
         content = _content("blob", data)
         blob = await _sealed(content, partial(seal_raw, content))

@@ -26,13 +26,15 @@ class MaintenanceOperations(StoreHandle):
     _commits_counted = 0
     _auto_gc_running = False
     _last_auto_gc: GcReport | Exception | None = None
+    # What the last collection of this handle has read of the graph, so that the next one need not read it again.
+    _archives: gc.Archives | None = None
 
     async def tombstone_nodes(self, ids: Sequence[str]) -> TombstoneReport:
         """Hide nodes from every load, until a vacuum removes them; unknown ids are ignored. Atomic.
 
         Neither the head's leaf, its revision nor its node count change: hiding a node on the active path cuts that
-        path, and hiding the leaf empties it. The report says whether any node on it is hidden now. Raises InvalidRecord
-        for an id that is no text.
+        path, and hiding the leaf empties it. The report says whether any node on it is hidden now; to tell, the path is
+        walked in a read snapshot, some 3 microseconds a node. Raises InvalidRecord for an id that is no text.
         """
         if not ids:
             return TombstoneReport()
@@ -40,7 +42,7 @@ class MaintenanceOperations(StoreHandle):
         return TombstoneReport(hidden, await self._read(retention.read_hidden_on_active_path))
 
     async def vacuum(self, *, shrink: bool = False) -> VacuumReport:
-        """Remove the hidden nodes; with `shrink` also give the free pages of the database back to the file system.
+        """Remove the hidden nodes, in slices; with `shrink` also give the free pages back to the file system.
 
         Without it, free pages stay in the file and are used again. Shrinking rewrites the whole database: all writers
         wait for it, and it needs the database's room twice more, in the log and in a temporary file. Readers go on; the
@@ -55,19 +57,21 @@ class MaintenanceOperations(StoreHandle):
         return VacuumReport(removed, await self._shrink() if shrink else 0)
 
     async def gc_unreachable(self) -> GcReport:
-        """Remove every blob that neither the head nor an artifact reference needs.
+        """Remove every blob that neither the head nor an artifact reference needs, in slices.
 
         Kept are the head's manifest and its parts, artifacts, execution states of the head's frames, and archives of
         pruned parts of visible nodes. If the head or its manifest cannot be read, or the manifest is missing, nothing
         is removed, and the report's `outcome` says why. If others commit all the time, the outcome may be OVERTAKEN.
 
-        A blob that was put alone, and that nothing refers to yet, is removed too; a commit that was to refer to it
-        raises BlobMissing then. Contents that a commit brings itself are never in danger.
+        A blob that was put alone, and that nothing refers to yet, is removed too. A checkpoint that names it is refused
+        then (BlobMissing); frames and nodes may name what is not stored. So put an archive, or the execution state of a
+        frame, after the commit that names it (again, if it was put before): what is named then stays. Contents that a
+        commit brings itself are never in danger.
         """
         return await self._collect(_MOST_OVERTAKEN)
 
     async def _collect(self, most_overtaken: int) -> GcReport:
-        found = await self._read(gc.survey)
+        found = await self._read(partial(gc.survey, known=self._archives))
         blobs = freed = overtaken = 0
         while found.garbage and overtaken < most_overtaken:
             swept = gc.swept(await self._run(gc.prepare_sweep(found)))
@@ -79,16 +83,17 @@ class MaintenanceOperations(StoreHandle):
                 freed += swept.bytes
             after = found.after if swept is None else found.last
             found = await self._read(partial(gc.survey, after=after, earlier=found))
+        self._archives = found.archives
         marking = found.marking
         outcome = marking.doubt or (GcOutcome.OVERTAKEN if found.garbage else GcOutcome.SWEPT)
-        return GcReport(marking.root_count, len(marking.kept), blobs, outcome, freed, marking.blocked_by)
+        return GcReport(marking.root_count, found.retained, blobs, outcome, freed, marking.blocked_by)
 
     async def prune_turn_commits(self, older_than_epoch_ms: int, *, keep_latest: int = 1) -> int:
         """Remove receipts of turns committed before that time (epoch ms), but never the `keep_latest` newest; how many.
 
-        A receipt is what makes sending the same commit again harmless. Without it, a retry of that turn meets
-        HeadRevisionConflict if it names the revision it expects, and is applied a second time if it names none. So
-        choose a time before which no retry can come any more. Raises InvalidRecord if `keep_latest` is less than 1:
+        In slices. A receipt is what makes sending the same commit again harmless. Without it, a retry of that turn
+        meets HeadRevisionConflict if it names the revision it expects, and is applied a second time if it names none.
+        So choose a time before which no retry can come any more. Raises InvalidRecord if `keep_latest` is less than 1:
         the newest turn is the one whose answer may be on its way.
         """
         before = column_integer("turn commit", "older_than_epoch_ms", older_than_epoch_ms)

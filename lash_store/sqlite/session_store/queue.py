@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from lash_store.errors import GuardFailed, StoreCorrupt
+from lash_store.errors import GuardFailed, StoreCorrupt, StoreError
 from lash_store.records.queue import QueuedWorkBatch, QueuedWorkBatchDraft, QueuedWorkClaim, QueuedWorkClaimBoundary
 from lash_store.sqlite.ops import queue, queue_claim
 from lash_store.sqlite.ops.integers import column_integer
@@ -18,8 +18,9 @@ class QueueOperations(StoreHandle):
     be stored: a text with lone surrogates, a number or time outside 0 ... 2^63-1, a value where an enumeration or a
     record is wanted. What is read and cannot be understood raises StoreCorrupt with kind "queued_work_batch" and the
     batch's id as key, and nothing is changed; `discard_queued_work_batch` removes it, so that it does not block its
-    session. There is no operation to complete a claim: its completion travels in a commit, and must list exactly the
-    batches that the claim holds.
+    session. (A claim that meets such a batch is given back in a second transaction; an expired one that it took over
+    stays lost, as it would by any other claim, and can no longer be completed late.) There is no operation to complete
+    a claim: its completion travels in a commit, and must list exactly the batches that the claim holds.
     """
 
     async def enqueue_queued_work(self, draft: QueuedWorkBatchDraft) -> QueuedWorkBatch:
@@ -46,6 +47,10 @@ class QueueOperations(StoreHandle):
         one decides: an exclusive one is taken alone, one that joins together with the ready ones behind it, as long as
         they join, too, and have the same delivery policy and an equal merge key, up to `max_batches` in all. At an
         active turn's checkpoint it blocks the queue if it has to be delivered after the turn's commit.
+
+        An exclusive batch shares its claim with no other batch; it does not lock the session. Two owners that claim at
+        once hold two batches of one session, and only one of the commits made from the same revision stands: the other
+        one raises HeadRevisionConflict, leaves its claim as it is, and is made anew on the loaded session.
 
         The claim bears the first batch's fencing token, which is greater at every claim of that batch, and a random
         lease token. Its expiry is at most 2^63-1. A ttl of 0 has expired at once. If the call is cancelled after it was
@@ -81,7 +86,8 @@ class QueueOperations(StoreHandle):
     async def renew_queued_work_claim(self, claim: QueuedWorkClaim, lease_ttl_ms: int) -> QueuedWorkClaim:
         """The same claim, with an expiry of `lease_ttl_ms` from now; that may be earlier than before.
 
-        Raises QueuedWorkClaimExpired, and changes nothing, if it has expired or does not hold all its batches.
+        For whoever works longer than the lease: renew well before it ends, from a task beside the work. Raises
+        QueuedWorkClaimExpired, and changes nothing, if it has expired or does not hold all its batches.
         """
         plan = queue_claim.prepare_renewal(claim, lease_ttl_ms)
         try:
@@ -127,7 +133,10 @@ class QueueOperations(StoreHandle):
         result = await self._run(prepared.plan)
         try:
             return queue_claim.claimed(result)
-        except StoreCorrupt:
+        except StoreCorrupt as damage:
             # Reading takes the interpreter, so it cannot be done under the lock; the claim was never handed out.
-            await self._run(queue_claim.prepare_undo(prepared))
+            try:
+                await self._run(queue_claim.prepare_undo(prepared))
+            except StoreError as error:
+                damage.add_note(f"what was claimed stays hidden until its lease ends; giving it back failed: {error}")
             raise

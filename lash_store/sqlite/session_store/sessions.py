@@ -53,9 +53,10 @@ class SessionOperations(StoreHandle):
 
         The first head of a store gets revision 0, any other the next revision: whoever has seen an older one is told so
         by his next commit. `saved.head_revision` and `saved.token_ledger` are not written. Raises InvalidRecord,
-        InvalidJsonValue, and ConstraintViolation for a node id that stands twice.
+        InvalidJsonValue, ConstraintViolation for a node id that stands twice, and StoreCorrupt if the revision of the
+        head that is there is damaged, so that there is no next one (`save_session_head_meta` replaces such a head).
         """
-        await self._run(head_copy.save_plan(record_of(SessionHead, saved)))
+        await self._place(head_copy.save_plan(record_of(SessionHead, saved)))
 
     async def load_session_head(self) -> SessionHead | None:
         """The head with the whole graph and the merged ledger, in one snapshot; None without a head.
@@ -65,7 +66,11 @@ class SessionOperations(StoreHandle):
         return await self._read(load.load_head)
 
     async def save_session_head_meta(self, saved: SessionHeadMeta) -> None:
-        """Write the head's row as it is given, revision and node count included. Raises InvalidRecord."""
+        """Write the head's row as it is given, revision and node count included, whatever was there.
+
+        `saved.token_ledger` is not written. Raises InvalidRecord and InvalidJsonValue, also for a revision above
+        2^63-3, which no commit could follow.
+        """
         await self._run(Plan([head.save_step(record_of(SessionHeadMeta, saved))]))
 
     async def load_session_head_meta(self) -> SessionHeadMeta | None:
@@ -81,11 +86,13 @@ class SessionOperations(StoreHandle):
         await self._run(Plan(graph.append_steps(nodes)))
 
     async def head_copy_from_store(self, source: Self) -> bool:
-        """Copy the head of `source` here, with graph, checkpoint and ledger; False if it has none.
+        """Copy the head of `source` here, with graph, checkpoint, archives and ledger; False if it has none.
 
-        `source` is read in one snapshot, this store written in one transaction. The head's revision is as in
+        `source` is read in one snapshot, this store written in one transaction; blobs that are stored here already and
+        are damaged are mended before, each in a transaction of its own. The head's revision is as in
         `save_session_head`. The ledger comes along merged, unless this store has one already. Blobs that `source` lacks
-        are left out, their refs kept. Raises StoreCorrupt if something to be copied cannot be read.
+        are left out, their refs kept. Raises StoreCorrupt if something to be copied cannot be read, or the revision of
+        the head that is here; InvalidRecord if a sum of the merged ledger has more than 64 bits.
         """
         copied = await record_of(SessionOperations, source)._read(head_copy.read_copy)
         if copied is None:
@@ -95,9 +102,15 @@ class SessionOperations(StoreHandle):
             if damage is not None:
                 await self._run(blobs.prepare_repair(blob, damage))
         try:
-            await self._run(head_copy.copy_plan(copied, with_ledger=True))
+            await self._place(head_copy.copy_plan(copied, with_ledger=True))
         except GuardFailed as failed:
             if failed.name != head_copy.LEDGER_IN_USE:
                 raise
-            await self._run(head_copy.copy_plan(copied, with_ledger=False))
+            await self._place(head_copy.copy_plan(copied, with_ledger=False))
         return True
+
+    async def _place(self, plan: Plan) -> None:
+        try:
+            await self._run(plan)
+        except GuardFailed as failed:
+            raise head_copy.refusal(failed) from None

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from typing import Final, Self, get_args
+from typing import ClassVar, Final, Self, get_args
 
 import msgspec
 
@@ -13,6 +13,7 @@ from lash_store.records.head import FullGraph, ReadScope
 from lash_store.records.state import RuntimeSessionState
 from lash_store.sqlite.async_connection import SqliteConnection
 from lash_store.sqlite.connection import Durability
+from lash_store.sqlite.ops.arguments import record_of
 from lash_store.sqlite.ops.session_schema import SESSION_SCHEMA
 from lash_store.sqlite.session_store.attachments import AttachmentOperations
 from lash_store.sqlite.session_store.blobs import BlobOperations
@@ -26,11 +27,12 @@ _MEMORY_PROFILE: Final = BlobProfile.LOW_LATENCY
 
 
 class StoreOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a store is kept.
+    """How a store is kept. The other three stores have fewer choices, and take them as keywords of `open`.
 
     `blob_profile` says from which length on blobs are compressed. `auto_gc_every_commits`: after every so many commits
-    of a handle unreachable blobs are collected; None and 0 are never. `durability`: "normal" survives a crash of the
-    process, "full" also one of the machine. `clock` is read for every time that is stored or compared.
+    of one handle unreachable blobs are collected; None and 0 are never. Each handle counts its own commits, from 0: one
+    that is opened for a single commit never comes so far. `durability`: "normal" survives a crash of the process,
+    "full" also one of the machine. `clock` is read for every time that is stored or compared.
     """
 
     blob_profile: BlobProfile = BlobProfile.BALANCED
@@ -63,9 +65,14 @@ class Store(
 ):
     """The store of one session: a handle on its database, for one event loop.
 
-    Every write is one transaction, and durable when its call returns. Every read is one snapshot. Cancellation,
-    closing, forks and other event loops are as in `SqliteConnection`.
+    Every write is one transaction, and as durable as `StoreOptions.durability` says when its call returns; one that
+    raises has written nothing. Where an operation works in several transactions its docstring says so: some of them may
+    have been made then. Every read is one snapshot. Cancellation, closing, forks and other event loops are as in
+    `SqliteConnection`.
     """
+
+    durability_tier: ClassVar[DurabilityTier] = DurabilityTier.DURABLE
+    """What was committed is in SQLite; also in memory, where it lives as long as the handle."""
 
     def __init__(self, connection: SqliteConnection, options: StoreOptions) -> None:
         """For `open`, `open_readonly` and `memory`. The store owns `connection` from now on."""
@@ -82,6 +89,7 @@ class Store(
         Raises StoreOpenFailed (NotADatabase, UnsupportedSchemaVersion, WalUnavailable), StoreReadOnly, StoreFull,
         StoreCorrupt, StoreBusy. A refused file is left as it is.
         """
+        record_of(StoreOptions, options)
         opened = await connect(path, SESSION_SCHEMA, durability=options.durability, clock=options.clock)
         return cls(opened, options)
 
@@ -93,19 +101,15 @@ class Store(
     @classmethod
     async def memory(cls, options: StoreOptions | None = None) -> Self:
         """Open a private store in memory. Without options nothing is compressed and nothing collected by itself."""
-        kept = StoreOptions(blob_profile=_MEMORY_PROFILE) if options is None else options
+        kept = StoreOptions(blob_profile=_MEMORY_PROFILE) if options is None else record_of(StoreOptions, options)
         return cls(await connect(None, SESSION_SCHEMA, durability=kept.durability, clock=kept.clock), kept)
-
-    @property
-    def durability_tier(self) -> DurabilityTier:
-        """Always DURABLE: what was committed is in SQLite, also in memory, where it lives as long as the handle."""
-        return DurabilityTier.DURABLE
 
 
 async def load_persisted_session_state(store: Store, scope: ReadScope | None = None) -> RuntimeSessionState | None:
     """The state of the stored session, ready to go on from (specification 4.30); None if it was never committed.
 
-    `scope` is as in `Store.load_session`. Raises StoreCorrupt.
+    `scope` is as in `Store.load_session`. Raises StoreCorrupt, also if the checkpoint's manifest is missing: a state
+    without it would look like that of a new session.
     """
     read = await store.load_session(FullGraph() if scope is None else scope)
     return None if read is None else RuntimeSessionState.from_read(read, clock=store._clock)

@@ -1,8 +1,9 @@
 """Turns: loading a session and committing what a turn made of it."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from lash_store.codecs.checkpoint import EncodedCheckpoint, encode_checkpoint
 from lash_store.errors import BlobMissing, GuardFailed, SessionBindingMismatch, UnsupportedReadScope
@@ -20,6 +21,8 @@ from lash_store.sqlite.ops.texts import column_text
 from lash_store.sqlite.plan import Plan
 from lash_store.sqlite.session_store.maintenance import MaintenanceOperations
 from lash_store.sqlite.session_store.recent import RecentRefs
+
+T = TypeVar("T")
 
 _EVERYTHING: Final = FullGraph()
 _NO_HEAD: Final = ("", 0)
@@ -66,15 +69,19 @@ class TurnOperations(MaintenanceOperations):
 
         A stamped commit that was made before gives the stored result again and writes nothing. Raises, in this order,
         SessionBindingMismatch (the head, or where there is none the row of names, is another session's),
-        RuntimeTurnCommitConflict (another content under the same turn id, or a stamp of another
-        session), HeadRevisionConflict (somebody else has committed), QueuedWorkClaimExpired (a completion is not
-        exactly what its claim holds; a claim that has expired still completes if nobody has taken its batches),
-        UnknownLeafNode (the leaf is neither stored nor brought along), BlobMissing (a ref without a value that neither is stored nor stood in the head),
-        and ConstraintViolation for a node id that is taken. InvalidRecord and InvalidJsonValue come before all of them,
-        StoreBusy, StoreFull and StoreCorrupt as from any write.
+        RuntimeTurnCommitConflict (another content under the same turn id, or a stamp of another session),
+        HeadRevisionConflict (somebody else has committed), QueuedWorkClaimExpired (a completion is not exactly what its
+        claim holds; a claim that has expired still completes if nobody has taken its batches), UnknownLeafNode (the
+        leaf is neither stored nor brought along), BlobMissing (a ref without a value that neither is stored nor stood
+        in the head), and ConstraintViolation for a node id that is taken. InvalidRecord and InvalidJsonValue come
+        before all of them, StoreBusy, StoreFull and StoreCorrupt as from any write.
+
+        What is large is encoded in a thread. Nothing in `commit` may be changed until the call returns.
         """
         record_of(RuntimeCommit, commit)
         carried: frozenset[str] = frozenset()
+        encoded: EncodedCheckpoint | None = None
+        large = commit_ops.is_large(commit)
         if self._seen is None:
             await self._look()
         if self._seen == _NO_HEAD and self._named not in (None, commit.session_id):
@@ -82,17 +89,17 @@ class TurnOperations(MaintenanceOperations):
         while True:
             seen = self._seen
             revision = seen[1] if seen is not None and seen[0] == commit.session_id else None
-            known = Known(revision, self._stored_refs, carried)
-            prepared = commit_ops.prepare(commit, self._profile, known)
+            known = Known(revision, self._stored_refs, carried, encoded)
+            prepared = await _made(partial(commit_ops.prepare, commit, self._profile, known), large=large)
             try:
                 found = await self._run(prepared.plan)
             except GuardFailed as failed:
-                carried = await self._mend(prepared, failed, carried)
+                carried, encoded = await self._mend(prepared, failed, carried)
                 continue
             result = commit_ops.result(prepared, found)
             if not commit_ops.is_replay(prepared, found):
                 self._saw(commit.session_id, result.head_revision)
-                self._stored_refs.note([blob.ref for blob in prepared.checkpoint.blobs])
+                self._stored_refs.note(checkpoints.written_refs(prepared.checkpoint))
             await self._after_commit()
             return result
 
@@ -110,14 +117,20 @@ class TurnOperations(MaintenanceOperations):
         No head refers to it yet, so a collection may take it away. Raises InvalidRecord, InvalidJsonValue, BlobMissing.
         """
         record_of(HydratedSessionCheckpoint, hydrated)
+        large = checkpoints.is_large(hydrated)
+        encoded: EncodedCheckpoint | None = None
         while True:
-            encoded = encode_checkpoint(hydrated, self._profile, self._stored_refs)
+            if encoded is None:
+                encode = partial(encode_checkpoint, hydrated, self._profile, self._stored_refs)
+                encoded = await _made(encode, large=large)
             try:
                 await self._run(Plan(checkpoints.write_steps(encoded)))
             except GuardFailed as failed:
-                if not await self._blob_mended(encoded, failed):
+                if failed.name not in checkpoints.BELIEFS:
                     raise checkpoints.missing(failed) or failed from None
+                encoded = await self._known_better(encoded, failed)
                 continue
+            self._stored_refs.note(checkpoints.written_refs(encoded))
             return encoded.checkpoint_ref, encoded.manifest
 
     async def get_checkpoint(self, checkpoint_ref: str) -> HydratedSessionCheckpoint | None:
@@ -128,18 +141,24 @@ class TurnOperations(MaintenanceOperations):
         ref = column_text("checkpoint", "checkpoint_ref", checkpoint_ref)
         return await self._read(partial(checkpoints.read_checkpoint, checkpoint_ref=ref))
 
-    async def _mend(self, prepared: PreparedCommit, failed: GuardFailed, carried: frozenset[str]) -> frozenset[str]:
-        """What a next try may carry over, if the guard failed on what this handle believed; else raises the refusal."""
-        if await self._blob_mended(prepared.checkpoint, failed):
-            return carried
+    async def _mend(
+        self, prepared: PreparedCommit, failed: GuardFailed, carried: frozenset[str]
+    ) -> tuple[frozenset[str], EncodedCheckpoint | None]:
+        """What a next try may carry over, and its checkpoint (None: it is to be encoded anew).
+
+        For a guard that failed on what this handle believed; for any other raises the refusal.
+        """
+        encoded = prepared.checkpoint
+        if failed.name in checkpoints.BELIEFS:
+            return carried, await self._known_better(encoded, failed)
         if failed.name == head.READABLE:
             self._seen = await self._read(head.read_identity)  # raises StoreCorrupt if it cannot be read
-            return carried
+            return carried, encoded
         refusal = commit_ops.refusal(prepared, failed)
         if isinstance(refusal, BlobMissing):
             in_head = await self._read(commit_ops.read_head_refs)
             if refusal.ref in in_head:
-                return carried | in_head
+                return carried | in_head, encoded
         raise refusal from None
 
     async def _look(self) -> None:
@@ -155,15 +174,21 @@ class TurnOperations(MaintenanceOperations):
         if self._seen is None or self._seen[0] != session_id or self._seen[1] < head_revision:
             self._seen = (session_id, head_revision)
 
-    async def _blob_mended(self, encoded: EncodedCheckpoint, failed: GuardFailed) -> bool:
-        """Whether the guard failed on what was believed of a blob, which is known better now: try again."""
+    async def _known_better(self, encoded: EncodedCheckpoint, failed: GuardFailed) -> EncodedCheckpoint | None:
+        """The checkpoint as it may be tried again, after a guard failed on what was believed of its blobs.
+
+        None if it has to be encoded anew.
+        """
         if failed.name == checkpoints.REUSED:
             self._stored_refs.clear()  # a collection took them away
-            return True
-        met = checkpoints.met(encoded, failed)
-        if met is None:
-            return False
+            return None
+        met = await self._read(partial(checkpoints.read_met, encoded=encoded))
         if met.repair is not None:
             await self._run(met.repair)
-        self._stored_refs.note([met.ref])
-        return True
+        self._stored_refs.note(met.refs)
+        return checkpoints.reusing(encoded, met.refs)
+
+
+async def _made(make: Callable[[], T], *, large: bool) -> T:
+    """What `make` makes; of what is large in a thread, while the event loop goes on."""
+    return await asyncio.to_thread(make) if large else make()

@@ -11,7 +11,7 @@ from lash_store.sqlite.effect_host.host import SqliteEffectHost
 from lash_store.sqlite.ops.effects import EffectKey
 from tests.clocks import ManualClock
 from tests.conformance.effects.conftest import Effects, change, rows
-from tests.effects import SCOPE, Executor, exec_envelope, exec_outcome, refusing, sleep_envelope, soon
+from tests.effects import SCOPE, Executor, exec_envelope, exec_outcome, refusing, seated, sleep_envelope, soon
 
 WORK = exec_envelope("work", "w")
 STATE = "SELECT status, lease_token, lease_expires_at_ms FROM runtime_effect_replay"
@@ -56,7 +56,7 @@ async def test_a_claim_that_is_cancelled_while_it_commits_is_given_up(
     async def wait_then_cancel() -> None:
         assert (await rows(host, STATE))[0][2] > 0
         waiting.append(asyncio.create_task(host.scoped(SCOPE).execute_effect(WORK, next_one)))
-        await asyncio.sleep(0.02)
+        await seated(host, WORK)
         assert next_one.calls == 0
         await cancelled()
 
@@ -125,7 +125,7 @@ async def test_an_outcome_that_is_recorded_after_a_cancellation_is_told(
     host = await effects.host()
     running, executor = await run_held(host)
     waiting = asyncio.create_task(host.scoped(SCOPE).execute_effect(WORK, refusing()))
-    await asyncio.sleep(0.02)
+    await seated(host, WORK)
 
     async def cancel() -> None:
         running.cancel()
@@ -149,7 +149,7 @@ async def test_a_sleep_that_is_recorded_in_spite_of_a_cancellation_is_told(
     """
     await change(host, insert, asked.replay_key, asked.envelope_hash)
     waiting = asyncio.create_task(host._engine.wait(EffectKey("turn", asked.replay_key)))
-    await asyncio.sleep(0.02)
+    await seated(host, sleep_envelope(1))
 
     async def end_it() -> None:
         await change(host, "UPDATE runtime_effect_replay SET status = 'completed'")
@@ -168,7 +168,7 @@ async def test_a_second_cancellation_does_not_keep_the_claim(effects: Effects, t
     host = await effects.host()
     running, _ = await run_held(host)
     waiting = asyncio.create_task(host.scoped(SCOPE).execute_effect(WORK, Executor(exec_outcome("next"))))
-    await asyncio.sleep(0.02)
+    await seated(host, WORK)
     running.cancel()
     for _ in range(turns):
         await asyncio.sleep(0)

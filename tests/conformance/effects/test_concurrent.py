@@ -8,7 +8,7 @@ from lash_store.records.effect_scope import EffectScopeTurn
 from lash_store.records.invocation import RuntimeEffectKind, RuntimeInvocation, RuntimeScope
 from lash_store.sqlite.effect_host.controller import SqliteRuntimeEffectController
 from tests.conformance.effects.conftest import Effects
-from tests.effects import Executor, exec_envelope, exec_outcome, refusing, soon
+from tests.effects import PATIENCE_S, Executor, exec_envelope, exec_outcome, refusing, seated, soon
 
 TURN = EffectScopeTurn("effect-conformance-session", "effect-conformance-turn")
 
@@ -34,7 +34,7 @@ async def run_both(controller: SqliteRuntimeEffectController) -> list[str]:
         assert outcome == exec_outcome(marker)
         ended.append(marker)
 
-    async with asyncio.timeout(2), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
         group.create_task(run(SLOW, slow, "effect-slow"))
         second = group.create_task(run(FAST, fast, "effect-fast"))
         await asyncio.gather(slow.started.wait(), fast.started.wait())
@@ -54,7 +54,7 @@ async def test_scenario_6_their_replay(effects: Effects) -> None:
     await run_both(controller)
     controller.start_replay()
     unused = refusing()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE_S):
         fast, slow = await asyncio.gather(
             controller.execute_effect(FAST, unused), controller.execute_effect(SLOW, unused)
         )
@@ -68,8 +68,7 @@ async def test_scenario_38_a_second_caller_waits(effects: Effects) -> None:
     running = asyncio.create_task(host.scoped(TURN).execute_effect(SLOW, first))
     await soon(asyncio.ensure_future(first.started.wait()))
     waiting = [asyncio.create_task(host.scoped(TURN).execute_effect(SLOW, second)) for _ in range(5)]
-    await asyncio.sleep(0.02)
-    assert not any(task.done() for task in waiting)
+    await seated(host, SLOW, TURN, callers=5)
     first.release()
     assert [await soon(task) for task in [running, *waiting]] == [exec_outcome("first")] * 6
     assert (first.calls, second.calls) == (1, 0)
@@ -77,11 +76,11 @@ async def test_scenario_38_a_second_caller_waits(effects: Effects) -> None:
 
 async def test_a_caller_on_another_handle_waits(file_effects: Effects) -> None:
     first, second = Executor(exec_outcome("first"), held=True), refusing()
-    running = asyncio.create_task((await file_effects.controller()).execute_effect(exec_envelope("k", "c"), first))
+    one, other = await file_effects.controller(), await file_effects.controller()
+    running = asyncio.create_task(one.execute_effect(exec_envelope("k", "c"), first))
     await soon(asyncio.ensure_future(first.started.wait()))
-    waiting = asyncio.create_task((await file_effects.controller()).execute_effect(exec_envelope("k", "c"), second))
-    await asyncio.sleep(0.02)
-    assert not waiting.done()
+    waiting = asyncio.create_task(other.execute_effect(exec_envelope("k", "c"), second))
+    await seated(other, exec_envelope("k", "c"))
     first.release()
     assert await soon(waiting) == await soon(running) == exec_outcome("first")
     assert second.calls == 0

@@ -22,7 +22,9 @@ from tests.effects import (
     Executor,
     exec_envelope,
     exec_outcome,
+    napping,
     refusing,
+    seated,
     soon,
     ticking,
     until,
@@ -49,25 +51,29 @@ async def test_a_renewed_lease_holds(effects: Effects, clock: ManualClock) -> No
         host._engine.renewals.renew_now()
     assert await rows(host, LEASE) == [(clock.now + 20_000,)]
     waiting = asyncio.create_task(host.scoped(SCOPE).execute_effect(WORK, second))
-    await asyncio.sleep(0.02)
+    await seated(host, WORK)
     first.release()
     assert await soon(waiting) == await soon(running) == exec_outcome("first")
     assert second.calls == 0
 
 
 async def test_a_busy_event_loop_does_not_cost_the_lease(file_effects: Effects) -> None:
-    """The executor blocks the loop for four leases; another handle, on a thread of its own, looks all the while."""
-    host = await SqliteEffectHost.open(file_effects.path or "", lease_ttl_ms=150)
+    """The executor blocks the loop until another handle has seen the lease move on three times."""
+    host = await SqliteEffectHost.open(file_effects.path or "")
     async with host:
+        renewals = host._engine.renewals
+        assert 2 * renewals._interval_s * 1000 < host._engine.lease_ttl_ms
+        renewals._interval_s = 0.02  # a lease that is so short would run out on a slow machine
 
         async def block(_: RuntimeEffectEnvelope) -> RuntimeEffectOutcomeExecCode:
+            seen: set[Any] = set()
+            gives_up = time.monotonic() + PATIENCE_S
             with Database.open(host.path) as other:
-                until = time.monotonic() + 0.6
-                while time.monotonic() < until:
+                while len(seen) <= 3:
+                    assert time.monotonic() < gives_up, "the lease is not renewed"
                     time.sleep(0.005)  # noqa: ASYNC251  the point of it
                     found: list[Any] = other.read(lambda connection: connection.execute(LEASE).fetchall())
-                    ((expires,),) = found
-                    assert expires > time.time_ns() // 1_000_000, "the lease has run out"
+                    seen.update(found)
             return exec_outcome("done")
 
         assert await host.scoped(SCOPE).execute_effect(WORK, block) == exec_outcome("done")
@@ -122,9 +128,12 @@ async def test_waiters_take_over_when_the_lease_ends(file_effects: Effects, cloc
     first = await begin(hosts[0], Executor(exec_outcome("stale"), held=True))
     second = Executor(exec_outcome("second"))
     waiting = [asyncio.create_task(host.scoped(SCOPE).execute_effect(WORK, second)) for host in hosts[1:]]
-    await asyncio.sleep(0.02)
+    for host in hosts[1:]:
+        await seated(host, WORK)
     clock.advance(19_999)
-    await asyncio.sleep(0.1)
+    for host in hosts[1:]:
+        host._engine._room.changed()
+        await seated(host, WORK)
     assert second.calls == 0
     clock.advance(1)
     async with ticking(clock):
@@ -145,8 +154,10 @@ async def test_a_clock_that_steps_back(file_effects: Effects, clock: ManualClock
     host._engine.renewals.renew_now()
     assert await rows(host, LEASE) == [(began + 30_000,)]  # no shorter than others believe it to be
     waiting = asyncio.create_task(other.scoped(SCOPE).execute_effect(WORK, unused))
+    await seated(other, WORK)
     clock.advance(3_600_000 + 20_000)
-    await asyncio.sleep(0.1)
+    other._engine._room.changed()
+    await seated(other, WORK)
     executor.release()
     assert await soon(running) == await soon(waiting) == exec_outcome("one")
     assert unused.calls == 0
@@ -155,9 +166,10 @@ async def test_a_clock_that_steps_back(file_effects: Effects, clock: ManualClock
 async def test_a_clock_that_steps_back_does_not_prolong_a_sleep(effects: Effects, clock: ManualClock) -> None:
     host = await effects.host()
     invocation = RuntimeInvocation.effect(SLEEP_SCOPE, "nap", RuntimeEffectKind.SLEEP, "nap")
-    nap = RuntimeEffectEnvelope.new(invocation, RuntimeEffectCommandSleep(60))
+    nap = RuntimeEffectEnvelope.new(invocation, RuntimeEffectCommandSleep(200))
     sleeping = asyncio.create_task(host.scoped(SCOPE).execute_effect(nap))
-    await asyncio.sleep(0.02)
+    await until(lambda: rows(host, LEASE))
+    await napping(clock, sleeping)
     clock.advance(-3_600_000)
     assert await soon(sleeping) == RuntimeEffectOutcomeSleep()
 
@@ -179,7 +191,7 @@ async def test_cancelling_an_effect_leaves_it_to_the_next(file_effects: Effects)
     host, other = await file_effects.host(), await file_effects.host()
     running = await begin(host, Executor(exec_outcome("x"), held=True))
     waiting = asyncio.create_task(other.scoped(SCOPE).execute_effect(WORK, Executor(exec_outcome("next"))))
-    await asyncio.sleep(0.02)
+    await seated(other, WORK)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -201,9 +213,11 @@ async def test_cancelling_a_waiter_changes_nothing(effects: Effects) -> None:
     host = await effects.host()
     executor = Executor(exec_outcome("x"), held=True)
     running = await begin(host, executor)
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.02):
-            await host.scoped(SCOPE).execute_effect(WORK, refusing())
+    waiting = asyncio.create_task(host.scoped(SCOPE).execute_effect(WORK, refusing()))
+    await seated(host, WORK)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
     executor.release()
     assert await soon(running) == exec_outcome("x")
 
@@ -213,18 +227,20 @@ async def test_cancelling_while_the_outcome_is_written(effects: Effects, monkeyp
     host = await effects.host()
     executor = Executor(exec_outcome("x"), held=True)
     running = await begin(host, executor)
-    connection, go = host._connection, asyncio.Event()
+    connection, go, cancelled = host._connection, asyncio.Event(), asyncio.Event()
     original = connection.run
 
     async def slow(plan: object) -> object:
         go.set()
-        await asyncio.sleep(0.01)
+        await cancelled.wait()
         return await original(plan)  # type: ignore[arg-type]
 
     monkeypatch.setattr(connection, "run", slow)
     executor.release()
     await soon(asyncio.ensure_future(go.wait()))
     running.cancel()
+    await asyncio.sleep(0)
+    cancelled.set()
     with pytest.raises(asyncio.CancelledError):
         await soon(running)
     monkeypatch.undo()
@@ -267,7 +283,10 @@ async def test_a_lease_of_lash_is_waited_for(effects: Effects, clock: ManualCloc
     await change(host, insert, WORK.stable_hash(), -1)
     executor = Executor(exec_outcome("x"))
     waiting = asyncio.create_task(host.scoped(SCOPE).execute_effect(WORK, executor))
-    await asyncio.sleep(0.08)
+    for _ in range(5):
+        await seated(host, WORK)
+        host._engine._room.changed()
+    await seated(host, WORK)
     assert executor.calls == 0
     assert host.stats().commits == 0  # nobody tries to claim it again and again
     await change(host, "UPDATE runtime_effect_replay SET lease_expires_at_ms = ?1", clock.now + 1)
@@ -314,7 +333,7 @@ async def test_the_longest_sleeps(effects: Effects, clock: ManualClock) -> None:
     assert clock.now < 2**62
 
 
-async def test_a_sleep_of_lash_that_is_due_beyond_the_column(effects: Effects) -> None:
+async def test_a_sleep_of_lash_that_is_due_beyond_the_column(effects: Effects, clock: ManualClock) -> None:
     """Taken over from the one who began it, it keeps its due time, which was stored unsigned."""
     host = await effects.host()
     invocation = RuntimeInvocation.effect(SLEEP_SCOPE, "s", RuntimeEffectKind.SLEEP, "s")
@@ -325,9 +344,13 @@ async def test_a_sleep_of_lash_that_is_due_beyond_the_column(effects: Effects) -
     """
     await change(host, insert, nap.stable_hash())
     for _ in range(2):  # when it is taken over, and when it is replayed
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05):
-                await host.scoped(SCOPE).execute_effect(nap)
+        sleeping = asyncio.create_task(host.scoped(SCOPE).execute_effect(nap))
+        await until(lambda: rows(host, f"{LEASE} WHERE status = 'completed'"))
+        await napping(clock, sleeping)
+        assert not sleeping.done()
+        sleeping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sleeping
     assert await rows(host, "SELECT status, due_at_ms FROM runtime_effect_replay") == [("completed", -1)]
 
 
@@ -335,7 +358,7 @@ async def test_closing_ends_the_waiting(effects: Effects) -> None:
     host = await effects.host()
     running = await begin(host, Executor(held=True))
     waiting = asyncio.create_task(host.scoped(SCOPE).execute_effect(WORK, refusing()))
-    await asyncio.sleep(0.02)
+    await seated(host, WORK)
     async with asyncio.timeout(PATIENCE_S):
         await host.close()
     with pytest.raises(Exception, match="is closed"):

@@ -20,7 +20,7 @@ from lash_store.rules.effect_invocations import direct_call_invocation
 from lash_store.sqlite.effect_host.controller import SqliteRuntimeEffectController
 from tests.clocks import ManualClock
 from tests.conformance.effects.conftest import Effects, change, rows
-from tests.effects import SCOPE, Executor, exec_envelope, exec_outcome, refusing, sleep_envelope, soon
+from tests.effects import SCOPE, Executor, exec_envelope, exec_outcome, refusing, seated, sleep_envelope, soon
 
 WORK = exec_envelope("work", "w")
 INSERT = """
@@ -215,7 +215,8 @@ async def test_a_damaged_effect_does_not_concern_who_waits_for_another(effects: 
     for executor in executors:
         await soon(asyncio.ensure_future(executor.started.wait()))
     waiting = [asyncio.create_task(host.scoped(SCOPE).execute_effect(asked, refusing())) for asked in effect]
-    await asyncio.sleep(0.02)
+    for asked in effect:
+        await seated(host, asked)
     await change(host, f"UPDATE runtime_effect_replay SET status = {NO_UTF8} WHERE replay_key = 'a'")
     host._engine._room.changed()
     with pytest.raises(EffectRowCorrupt):

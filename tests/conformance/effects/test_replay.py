@@ -10,7 +10,7 @@ from lash_store.records.effect_outcome import RuntimeEffectOutcomeSleep
 from lash_store.sqlite.effect_host.controller import SqliteRuntimeEffectController
 from tests.clocks import ManualClock
 from tests.conformance.effects.conftest import Effects, change, rows
-from tests.effects import SCOPE, Executor, exec_envelope, exec_outcome, refusing, sleep_envelope, soon
+from tests.effects import SCOPE, Executor, exec_envelope, exec_outcome, napping, refusing, sleep_envelope, soon, until
 
 INSERT_SLEEP = """
 INSERT INTO runtime_effect_replay (scope_id, replay_key, envelope_hash, status, outcome_json, lease_owner_id,
@@ -94,9 +94,20 @@ async def test_scenario_10_a_sleep() -> None:
         assert await controller.execute_effect(sleep_envelope(120)) == RuntimeEffectOutcomeSleep()
         assert time.monotonic() - began >= 0.1
         controller.start_replay()
-        began = time.monotonic()
         assert await controller.execute_effect(sleep_envelope(120)) == RuntimeEffectOutcomeSleep()
-        assert time.monotonic() - began < 0.05
+
+
+async def test_scenario_10_a_sleep_that_is_over_is_not_slept_again(
+    controller: SqliteRuntimeEffectController, clock: ManualClock
+) -> None:
+    """The clock stands still while it is replayed: who slept again would sleep for an hour."""
+    sleeping = asyncio.create_task(controller.execute_effect(sleep_envelope(3_600_000)))
+    await until(lambda: rows(controller, "SELECT 1 FROM runtime_effect_replay"))
+    clock.advance(3_600_000)
+    assert await soon(sleeping) == RuntimeEffectOutcomeSleep()
+    controller.start_replay()
+    replayed = asyncio.create_task(controller.execute_effect(sleep_envelope(3_600_000)))
+    assert await soon(replayed) == RuntimeEffectOutcomeSleep()
 
 
 async def test_scenario_37_a_failure_is_replayed(controller: SqliteRuntimeEffectController) -> None:
@@ -119,7 +130,8 @@ async def test_scenario_39_a_reclaimed_sleep(controller: SqliteRuntimeEffectCont
     values = (envelope.stable_hash(), "in_progress", None, "pid1-1-1", "pid1-1-1:1", clock.now - 1, due, clock.now - 9)
     await change(controller, INSERT_SLEEP, *values)
     sleeping = asyncio.create_task(controller.execute_effect(envelope))
-    await asyncio.sleep(0.02)
+    await until(lambda: rows(controller, "SELECT 1 FROM runtime_effect_replay WHERE status = 'completed'"))
+    await napping(clock, sleeping)
     assert not sleeping.done()
     assert await rows(controller, "SELECT due_at_ms FROM runtime_effect_replay") == [(due,)]
     clock.now = due
@@ -136,7 +148,7 @@ async def test_scenario_41_a_completed_sleep_that_is_not_due(
     await change(controller, INSERT_SLEEP, *values)
     controller.start_replay()
     sleeping = asyncio.create_task(controller.execute_effect(envelope))
-    await asyncio.sleep(0.02)
+    await napping(clock, sleeping)
     assert not sleeping.done()
     clock.now = due
     assert await soon(sleeping) == RuntimeEffectOutcomeSleep()

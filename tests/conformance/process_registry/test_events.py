@@ -20,6 +20,7 @@ from lash_store.records.process_output import ProcessAwaitOutputCancelled, Proce
 from lash_store.sqlite.process_registry.store import SqliteProcessRegistry
 from tests import process_examples as examples
 from tests.process_examples import OK, append, plain_type, register, wake_type
+from tests.process_registries import PATIENCE_S, waiting
 
 LINE_SCHEMA = {
     "type": "object",
@@ -123,15 +124,15 @@ async def test_scenario_16_wakes_behind_a_place(registry: SqliteProcessRegistry)
 
 async def test_scenario_17_what_is_there_is_not_waited_for(registry: SqliteProcessRegistry) -> None:
     await examples.fill_stream(registry)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         assert (await registry.wait_event_after("proc-stream", "producer.line", 1)).sequence == 3
 
 
 async def test_scenario_18_a_waiter_gets_what_comes(registry: SqliteProcessRegistry) -> None:
     await examples.fill_stream(registry)
-    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
         waiter = tasks.create_task(registry.wait_event_after("proc-stream", "producer.future", 3))
-        await asyncio.sleep(0.02)
+        await waiting(registry, for_events=1)
         appended = await append(registry, "proc-stream", "producer.future", {})
         event = await waiter
     assert event == appended.event

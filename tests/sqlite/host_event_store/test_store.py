@@ -14,6 +14,7 @@ from lash_store.errors import (
     InvalidRecord,
     InvalidTriggerSubscription,
     StoreCorrupt,
+    TriggerDeliveryCorrupt,
     UnknownHostEventOccurrence,
     UnknownTriggerDelivery,
 )
@@ -406,14 +407,18 @@ async def test_a_damaged_subscription_is_named(store: SqliteHostEventStore, dama
     await store.register_subscription(draft())
     occurrence = await store.record_occurrence(pressed())
     await sql(store, "UPDATE host_event_trigger_subscriptions SET record_json = ?", damage)
-    for read in (
-        store.list_subscriptions(EVERYTHING),
-        store.reserve_matching_deliveries(occurrence.occurrence_id),
-    ):
+    for asked in (EVERYTHING, TriggerSubscriptionFilter(name="on_button"), TriggerSubscriptionFilter(name="other")):
+        if damage.startswith('{"') and asked.name is not None:
+            continue  # the record of its row; it has no name
         with pytest.raises(StoreCorrupt) as corrupt:
-            await read
+            await store.list_subscriptions(asked)
         assert (corrupt.value.kind, corrupt.value.key) == ("trigger subscription", "subscription:1")
-    assert await store.list_deliveries() == []
+    with pytest.raises(TriggerDeliveryCorrupt) as damaged:
+        await store.reserve_matching_deliveries(occurrence.occurrence_id)
+    assert (damaged.value.occurrence_id, damaged.value.subscription_id) == KEY
+    assert (damaged.value.reservations, damaged.value.also) == ((), ())
+    assert isinstance(damaged.value.__cause__, StoreCorrupt)
+    assert await states(store) == ["reserved"]
 
 
 @pytest.mark.parametrize("damage", ["", "{", "null", '{"subscription_id":"subscription:1"}'])
@@ -444,15 +449,17 @@ async def test_a_damaged_occurrence_is_named(store: SqliteHostEventStore) -> Non
     await reserved(store)
     await sql(store, "UPDATE host_event_occurrences SET record_json = '{}'")
     for read in (
-        store.record_occurrence(pressed()),
-        store.reserve_matching_deliveries(OCCURRENCE_ID),
-        store.resume_deliveries(idle_ms=0),
-        store.list_occurrences(BUTTON),
+        lambda: store.record_occurrence(pressed()),
+        lambda: store.reserve_matching_deliveries(OCCURRENCE_ID),
+        lambda: store.list_occurrences(BUTTON),
     ):
         with pytest.raises(StoreCorrupt) as corrupt:
-            await read
+            await read()
         assert (corrupt.value.kind, corrupt.value.key) == ("host event occurrence", OCCURRENCE_ID)
-    assert [delivery.attempts for delivery in await store.list_deliveries()] == [1]
+    with pytest.raises(TriggerDeliveryCorrupt) as damaged:
+        await store.resume_deliveries(idle_ms=0)
+    assert (damaged.value.occurrence_id, damaged.value.subscription_id) == KEY
+    assert [delivery.attempts for delivery in await store.list_deliveries()] == [2]
 
 
 async def test_keys_that_this_version_does_not_know_are_not_written(store: SqliteHostEventStore) -> None:

@@ -23,7 +23,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 @pytest.fixture
 def impatient(tmp_path: Path) -> Iterator[Rig]:
-    made = Rig(tmp_path / "x.db", busy_timeout_ms=50)
+    made = Rig(tmp_path / "x.db", busy_timeout_ms=300)
     yield made
     made.close()
 

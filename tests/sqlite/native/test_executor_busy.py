@@ -13,11 +13,11 @@ def test_a_busy_plan_says_how_long_it_waited_and_changes_nothing(impatient: Rig,
     other.execute("BEGIN IMMEDIATE")
     kind, waited_ms = impatient.run(insert(1))
     assert kind == BUSY
-    assert 50 <= waited_ms < 5000
+    assert waited_ms >= 300
     counters = impatient.executor.counters()
     assert counters["busy_waits"] == 1
-    assert 40 <= counters["busy_wait_ms"] <= waited_ms
-    assert 40 <= impatient.executor.last_wait_ms() <= waited_ms
+    assert 100 <= counters["busy_wait_ms"] <= waited_ms
+    assert 100 <= impatient.executor.last_wait_ms() <= waited_ms
     other.execute("ROLLBACK")
     assert impatient.run(insert(2))[0] == DONE
     assert impatient.column() == [2]
@@ -29,16 +29,16 @@ def test_every_member_of_a_group_waits_out_its_own_time(impatient: Rig, other: a
     other.execute("BEGIN IMMEDIATE")
     outcomes = impatient.group(insert(1), insert(2))
     assert [outcome[0] for outcome in outcomes] == [BUSY, BUSY]
-    assert all(50 <= outcome[1] < 5000 for outcome in outcomes)
+    assert all(outcome[1] >= 300 for outcome in outcomes)
 
 
 def test_who_still_has_time_goes_back_to_the_head_of_the_queue(tmp_path: Path) -> None:
-    patient = Rig(tmp_path / "y.db", busy_timeout_ms=1000)
+    patient = Rig(tmp_path / "y.db", busy_timeout_ms=2500)
     blocker = open_connection(patient.path)
     blocker.execute("BEGIN IMMEDIATE")
     patient.executor.acquire()
     patient.submit(insert("early"), tag="early")
-    time.sleep(0.7)  # what differs between the two is their age
+    time.sleep(2.2)  # what differs between the two is their age: so long has the ROLLBACK below
     patient.submit(insert("late"), tag="late")
     patient.executor.release()
     assert [(token, outcome[0]) for token, outcome in patient.receive(1)] == [("early", BUSY)]
@@ -74,8 +74,8 @@ def test_a_holder_has_the_whole_budget_for_each_begin(impatient: Rig, other: aps
         began = time.monotonic()
         with pytest.raises(apsw.BusyError):
             impatient.connection.execute("BEGIN IMMEDIATE")
-        assert time.monotonic() - began >= 0.045
-        assert impatient.executor.last_wait_ms() >= 40
+        assert time.monotonic() - began >= 0.1
+        assert impatient.executor.last_wait_ms() >= 100
         assert impatient.executor.counters()["busy_waits"] == number
     other.execute("ROLLBACK")
 

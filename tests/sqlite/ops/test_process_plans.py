@@ -82,7 +82,11 @@ def test_no_statement_scans_or_sorts(connection: apsw.Connection, name: str, sql
     assert scans == []
     sorts = [step for step in found if "TEMP B-TREE" in step and "DISTINCT" not in step]
     assert sorts == [] or name in MERGED
-    assert name in MERGED or name.rpartition(".")[2] in SORTED_SETS or not [step for step in found if "TEMP B-TREE" in step]
+    assert (
+        name in MERGED
+        or name.rpartition(".")[2] in SORTED_SETS
+        or not [step for step in found if "TEMP B-TREE" in step]
+    )
 
 
 def test_the_running_ones_are_read_in_order(connection: apsw.Connection) -> None:

@@ -43,6 +43,21 @@ async def test_a_claim_names_it_and_leaves_nothing_claimed(queue: Queue, damaged
     assert await queue.everything() == before
 
 
+async def test_if_it_cannot_be_given_back_the_error_says_so(queue: Queue) -> None:
+    await queue.put(draft("damaged"))
+    await queue.execute("UPDATE queued_work_batches SET slot_policy = 'sometimes'")
+    await queue.execute(
+        "CREATE TRIGGER full BEFORE UPDATE ON queued_work_batches WHEN NEW.claim_token IS NULL "
+        "BEGIN SELECT raise(ABORT, 'no room'); END"
+    )
+    with pytest.raises(StoreCorrupt) as caught:
+        await queue.claim()
+    assert isinstance(caught.value.__cause__, InvalidRecord)
+    (note,) = caught.value.__notes__
+    assert "until its lease ends" in note
+    assert "no room" in note
+
+
 async def test_lists_and_cancelling_name_it_and_change_nothing(queue: Queue, damaged: str) -> None:
     before = await queue.everything()
     with pytest.raises(StoreCorrupt, match=damaged):

@@ -9,6 +9,7 @@ from lash_store.errors import (
     InvalidJsonValue,
     InvalidRecord,
     MissingWakeTarget,
+    ProcessCancelRefused,
     StoreCorrupt,
     UnknownProcess,
 )
@@ -142,13 +143,22 @@ async def test_asking_twice_is_asking_once(registry: SqliteProcessRegistry) -> N
     assert await registry.events_after("fresh", 0) == [again.event]
 
 
-async def test_a_request_that_is_refused_stops_the_deletion(registry: SqliteProcessRegistry) -> None:
+async def test_a_request_that_is_refused_does_not_stop_the_deletion(registry: SqliteProcessRegistry) -> None:
     wakes = wake_type("process.cancel_requested", input={"const": "stop"})
     await registry.register_process(ProcessRegistration("odd", ProcessInputExternal(), [wakes]))
-    await registry.grant_handle(S1, "odd", ONE)
-    with pytest.raises(MissingWakeTarget):
+    for process_id in ("odd", "plain"):
+        if process_id == "plain":
+            await register(registry, process_id)
+        await registry.grant_handle(S1, process_id, ONE)
+    with pytest.raises(ProcessCancelRefused, match="'odd'") as refused:
         await registry.delete_session_process_state("s1", cancel_reason=REASON)
-    assert await registry.has_handle_grant(S1, "odd")
+    assert refused.value.done == ProcessSessionDeleteReport("s1", 2, 0, ["odd", "plain"], [])
+    assert isinstance(refused.value.__cause__, MissingWakeTarget)
+    assert refused.value.refusals == {"odd": str(refused.value.__cause__)}
+    assert await registry.list_handle_grants(S1) == []
+    assert [event.payload for event in await registry.events_after("plain", 0)] == [{"reason": REASON}]
+    assert await registry.events_after("odd", 0) == []
+    assert (await registry.delete_session_process_state("s1", cancel_reason=REASON)).revoked_handle_count == 0
 
 
 async def test_a_deletion_while_others_write(registries: Registries) -> None:

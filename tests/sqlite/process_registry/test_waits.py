@@ -9,25 +9,17 @@ from lash_store.errors import InvalidRecord, StoreClosed, StoreCorrupt, StoreWro
 from lash_store.records.process_output import ProcessAwaitOutputCancelled
 from lash_store.sqlite.process_registry.store import SqliteProcessRegistry
 from tests.process_examples import OK, append, plain_type, register
-from tests.process_registries import Registries
+from tests.process_registries import PATIENCE_S, Registries, waiting
 from tests.sqlite.process_registry.rows import rows
 
-PATIENCE_S = 10.0
 TYPES = (plain_type("line"), plain_type("other"))
-
-
-async def begun(task: "asyncio.Task[object]") -> None:
-    """Let a waiter come to rest."""
-    for _ in range(20):
-        await asyncio.sleep(0.002)
-        assert not task.done()
 
 
 async def test_the_end_of_a_process(registry: SqliteProcessRegistry) -> None:
     await register(registry, "p", *TYPES)
     async with asyncio.timeout(PATIENCE_S):
         waiters = [asyncio.create_task(registry.await_process("p")) for _ in range(30)]
-        await begun(waiters[0])
+        await waiting(registry, for_ends=30)
         await append(registry, "p", "line", {})
         await registry.complete_process("p", ProcessAwaitOutputCancelled("stop"))
         assert await asyncio.gather(*waiters) == [ProcessAwaitOutputCancelled("stop")] * 30
@@ -39,7 +31,7 @@ async def test_only_the_type_asked_for_and_only_behind_the_place(registry: Sqlit
     async with asyncio.timeout(PATIENCE_S):
         waiter = asyncio.create_task(registry.wait_event_after("p", "line", 1))
         other = asyncio.create_task(registry.wait_event_after("p", "other", 0))
-        await begun(waiter)
+        await waiting(registry, for_events=2)
         second = await append(registry, "p", "other", {"n": 2})
         assert await other == second.event
         third = await append(registry, "p", "line", {"n": 3})
@@ -54,7 +46,7 @@ async def test_what_another_handle_does(registries: Registries) -> None:
     async with asyncio.timeout(PATIENCE_S):
         events = [asyncio.create_task(two.wait_event_after(f"p{n}", "line", 0)) for n in range(20)]
         ends = [asyncio.create_task(two.await_process(f"p{n}")) for n in range(20)]
-        await begun(events[0])
+        await waiting(two, for_ends=20, for_events=20)
         appended = [(await append(one, f"p{n}", "line", {"n": n})).event for n in range(20)]
         assert await asyncio.gather(*events) == appended
         for n in range(20):
@@ -64,10 +56,16 @@ async def test_what_another_handle_does(registries: Registries) -> None:
 
 async def test_a_cancelled_wait_leaves_nothing(registry: SqliteProcessRegistry) -> None:
     await register(registry, "p", *TYPES)
-    for wait in (registry.await_process("p"), registry.wait_event_after("p", "line", 0)):
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05):
-                await wait
+    waits = [
+        asyncio.create_task(registry.await_process("p")),
+        asyncio.create_task(registry.wait_event_after("p", "line", 0)),
+    ]
+    await waiting(registry, for_ends=1, for_events=1)
+    for wait in waits:
+        wait.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await wait
+    await waiting(registry)
     await append(registry, "p", "line", {})
     await registry.complete_process("p", OK)
     assert await registry.await_process("p") == OK
@@ -79,7 +77,7 @@ async def test_closing_ends_waits(registry: SqliteProcessRegistry) -> None:
         asyncio.create_task(registry.await_process("p")),
         asyncio.create_task(registry.wait_event_after("p", "line", 0)),
     ]
-    await begun(waits[0])
+    await waiting(registry, for_ends=1, for_events=1)
     await registry.close()
     async with asyncio.timeout(PATIENCE_S):
         outcomes = await asyncio.gather(*waits, return_exceptions=True)
@@ -92,7 +90,7 @@ async def test_a_damaged_event_concerns_only_who_waits_for_it(registries: Regist
     async with asyncio.timeout(PATIENCE_S):
         hit = asyncio.create_task(two.wait_event_after("p", "line", 0))
         spared = asyncio.create_task(two.wait_event_after("p", "other", 0))
-        await begun(hit)
+        await waiting(two, for_events=2)
         rows(
             registries.path,
             "INSERT INTO process_events VALUES ('p', 1, 'line', 'hash', NULL, 0, '{')",
@@ -116,7 +114,7 @@ async def test_a_damaged_text_concerns_only_who_waits_for_it(registries: Registr
     async with asyncio.timeout(PATIENCE_S):
         events = {name: asyncio.create_task(registry.wait_event_after(name, "line", 0)) for name in ("hit", "spared")}
         ends = {name: asyncio.create_task(registry.await_process(name)) for name in ("hit", "spared")}
-        await begun(ends["spared"])
+        await waiting(registry, for_ends=2, for_events=2)
         rows(
             registries.path,
             "INSERT INTO process_events VALUES ('hit', 1, 'line', 'hash', NULL, 0, CAST(x'ff' AS TEXT))",
@@ -135,7 +133,7 @@ async def test_a_damaged_text_concerns_only_who_waits_for_it(registries: Registr
 async def test_closing_in_another_loop_closes_nothing(registry: SqliteProcessRegistry) -> None:
     await register(registry, "p", *TYPES)
     waiter = asyncio.create_task(registry.wait_event_after("p", "line", 0))
-    await begun(waiter)
+    await waiting(registry, for_events=1)
     with pytest.raises(StoreWrongLoop):
         await asyncio.to_thread(asyncio.run, registry.close())
     async with asyncio.timeout(PATIENCE_S):
@@ -159,7 +157,7 @@ async def test_an_append_that_is_cancelled_too_late_still_wakes(registry: Sqlite
             asyncio.create_task(registry.wait_event_after("p", "process.completed", 0)),
             asyncio.create_task(registry.await_process("p")),
         ]
-        await begun(waits[0])
+        await waiting(registry, for_ends=1, for_events=1)
         ending = asyncio.create_task(registry.complete_process("p", OK))
         for _ in range(turns):
             await asyncio.sleep(0)

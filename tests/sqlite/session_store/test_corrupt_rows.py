@@ -153,7 +153,7 @@ DAMAGES: dict[str, tuple[str, list[str]]] = {
     **{name: (sql, QUEUE) for name, sql in damages("queued_work_items", "item_id", BAD_TEXT).items()},
     **{
         name: (sql, ["attachments"])
-        for column, values in (("intent_at_ms", {**BAD_INTEGER, "negative": "-1"}), ("canonical_uri", BAD_TEXT))
+        for column, values in (("intent_at_ms", BAD_INTEGER), ("canonical_uri", BAD_TEXT))
         for name, sql in damages("attachment_manifest", column, values).items()
     },
 }

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -53,10 +54,16 @@ async def seated(room: WaitingRoom[int, str], *keys: int) -> list[asyncio.Task[s
     return tasks
 
 
+def at_rest(room: WaitingRoom[Any, Any], *, waiters: int | None = None) -> bool:
+    """Whether no look is under way or due, and so many wait."""
+    busy = room._proceeding or room._looking or room._due or room._changed
+    return not busy and (waiters is None or waiters == sum(len(waiting) for waiting in room._waiters.values()))
+
+
 async def quiet(room: WaitingRoom[int, str]) -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    await eventually(lambda: not (room._proceeding or room._looking or room._due or room._changed))
+    await eventually(lambda: at_rest(room))
 
 
 async def eventually(condition: Callable[[], bool]) -> None:

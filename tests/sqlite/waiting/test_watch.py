@@ -72,7 +72,7 @@ async def test_commits_that_concern_nobody_do_not_make_looks_without_end(
 
 
 async def test_a_stream_of_newcomers_does_not_keep_others_waiting(
-    watched: WaitingRoom[int, str], file: SqliteConnection, stranger: Program
+    watched: WaitingRoom[int, str], file: SqliteConnection, looks: Looks, stranger: Program
 ) -> None:
     await file.run(insert(0))
     done = False
@@ -83,7 +83,7 @@ async def test_a_stream_of_newcomers_does_not_keep_others_waiting(
 
     crowd = [asyncio.create_task(come_and_go()) for _ in range(8)]
     task = asyncio.create_task(watched.wait(1))
-    await asyncio.sleep(0.05)
+    await eventually(lambda: len(looks.asked) > 20)
     await tell(stranger, "INSERT INTO item VALUES (1, 'seen')")
     assert await result(task) == "seen"
     done = True

@@ -27,6 +27,9 @@ static void fail_with_sqlite(lash_executor *executor, lash_job *job, int step, i
     if (primary(job->extended_code) != job->code) {
         job->extended_code = rc; /* the connection's last error is another one by now */
     }
+    if (job->code == SQLITE_ERROR) {
+        lash_forget_exception();
+    }
 }
 
 static int bind(sqlite3_stmt *statement, int place, const lash_value *value)

@@ -39,6 +39,17 @@ int lash_clear_exception(void)
 
 enum { RUN_THROUGH, RUN_CLOSED, RUN_INTERRUPTED };
 
+/* A Python function that SQL called may have raised, and would do so again in the next one that SQL calls: the outcome
+ * tells of it, so it is not needed any more. An interrupt stays, for whoever waits on this thread. */
+void lash_forget_exception(void)
+{
+    PyGILState_STATE state = PyGILState_Ensure();
+    if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_Exception)) {
+        PyErr_Clear();
+    }
+    PyGILState_Release(state);
+}
+
 /* Queues a blocking job and sees it through: by another holder of the role, or by running batches until it is done. */
 static int run_blocking(lash_executor *executor, lash_job *job, PyThreadState **state)
 {

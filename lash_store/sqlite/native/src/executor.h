@@ -118,6 +118,7 @@ int lash_batch_prepare(lash_executor *executor); /* SQLite's result code */
 void lash_batch_finalize(lash_executor *executor);
 
 /* blocking.c */
+void lash_forget_exception(void); /* GIL not held */
 int lash_clear_exception(void); /* what a Python function called by SQLite left behind; -1: an interrupt, it stays set */
 PyObject *lash_executor_before_begin(PyObject *self, PyObject *waited_ms);
 PyObject *lash_executor_lend(PyObject *self, PyObject *unused);

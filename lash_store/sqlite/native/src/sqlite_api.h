@@ -56,6 +56,7 @@ struct sqlite3_vfs {
 
 enum {
     SQLITE_OK = 0,
+    SQLITE_ERROR = 1,
     SQLITE_BUSY = 5,
     SQLITE_LOCKED = 6,
     SQLITE_NOMEM = 7,
