@@ -153,15 +153,11 @@ int lash_role_wait_locked(lash_executor *executor, lash_job *job, PyThreadState 
         leaving = job->state == JOB_QUEUED && !job->promoted && lash_now_ns() >= until &&
                   lash_interrupted_locked(executor, state);
     }
-    if (leaving && (job->state == JOB_QUEUED || job->promoted)) {
-        leave_queue_locked(executor, job);
-        return ROLE_INTERRUPTED;
-    }
-    while (leaving && job->state != JOB_FINISHED) {
-        lash_cond_wait(&job->cond, &executor->lock); /* it is being run: it has to be waited for */
-    }
     if (leaving) {
-        job->waiting = 0;
+        while (job->state == JOB_RUNNING) {
+            lash_cond_wait(&job->cond, &executor->lock); /* taken meanwhile: its end has to be waited for */
+        }
+        leave_queue_locked(executor, job); /* if it was put back instead; if it has ended, nothing is left of it */
         return ROLE_INTERRUPTED;
     }
     job->waiting = 0;
