@@ -102,8 +102,10 @@ class Key:
         self.always = always
         self.needs = needs
 
-    def written(self, value: Any) -> bool:
-        """Whether the owner's writer would write this key with this value, which is in the hashed form already."""
+    def written(self, value: Any, hashed: Any) -> bool:
+        """Whether the owner's writer would write this key with this value; of a struct, what is `hashed` of it counts."""
+        if isinstance(self.value, Fields):
+            value = hashed
         if self.needs and isinstance(value, Mapping) and not value.get(self.needs):
             return False
         return self.always or type(value) is not type(self.absent) or bool(value != self.absent)
@@ -204,7 +206,7 @@ def _arranged_fields(value: dict[str, Any], copy: dict[str, Any], layout: Fields
                 form[name] = _form(key.absent, key.value, hashed, DEEPEST_JSON)
             continue
         inner = copy[name] if key.value is _AS_GIVEN else _arranged(value[name], copy[name], key.value, hashed)
-        if not hashed or key.written(inner):
+        if not hashed or key.written(value[name], inner):
             form[name] = inner
     if not hashed and len(form) < len(copy):
         form.update((name, item) for name, item in copy.items() if name not in form)
@@ -282,7 +284,7 @@ def _object_form(value: Mapping[Any, Any], layout: Layout, hashed: bool, levels:
     try:
         for key, item, inner in _in_order(value, layout, hashed):
             formed = _form(item, inner, hashed, levels)
-            if not hashed or not isinstance(layout, Fields) or layout.keys[key].written(formed):
+            if not hashed or not isinstance(layout, Fields) or layout.keys[key].written(item, formed):
                 form[text_form(key)] = formed
     except Unfit as unfit:
         raise unfit.at(key) from None
