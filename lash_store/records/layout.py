@@ -103,7 +103,7 @@ class Key:
         self.needs = needs
 
     def written(self, value: Any, hashed: Any) -> bool:
-        """Whether the owner's writer would write this key with this value. Of a struct counts what is `hashed` of it."""
+        """Whether the owner's writer would write this key; of a struct counts what is `hashed` of the value."""
         if isinstance(self.value, Fields):
             value = hashed
         if self.needs and isinstance(value, Mapping) and not value.get(self.needs):
